@@ -1,0 +1,1 @@
+//! What a measurement, a metric and an analysis run mean (Argo Rollouts' semantics).

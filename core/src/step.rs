@@ -1,0 +1,226 @@
+//! What a release does next: plan, observation and the time in, the whole wanted world out.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::plan::{AnalysisRef, Plan};
+use crate::time::Timestamp;
+use crate::wire::HeaderRoute;
+
+/// What a release remembers between passes. It is stored with the Rollout and handed back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct State {
+    /// The template hash that serves everybody; empty before the first release has ended.
+    pub stable: String,
+    /// The template hash last asked for.
+    pub current: String,
+    /// A hash of the step list that `index` counts in.
+    pub steps: String,
+    /// The step under way, 0-based; the number of steps when all are done.
+    pub index: usize,
+    /// Why and since when the release waits for someone or for time.
+    pub pause: Option<Paused>,
+    /// Set when a pause step began; a pause that is gone while this is set has ended.
+    pub controller_pause: bool,
+    /// Why and when the release was taken back.
+    pub abort: Option<Aborted>,
+    /// Someone asked to skip the rest.
+    pub promote_full: bool,
+    /// How often this release was started again; part of analysis run names.
+    pub attempt: u32,
+    /// When the release last got on, for the progress deadline.
+    pub progressed_at: Timestamp,
+    /// A measure of progress; when it changes, `progressed_at` is set.
+    pub progress: String,
+    /// ReplicaSets that serve nobody any more, and when their pods go.
+    pub scale_down_at: BTreeMap<String, Timestamp>,
+}
+
+/// A pause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Why.
+    pub reason: PauseReason,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Why a release waits (Argo's names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PauseReason {
+    /// A pause step.
+    CanaryPauseStep,
+    /// An analysis that could not tell.
+    InconclusiveAnalysisRun,
+}
+
+/// An abort.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aborted {
+    /// Since when.
+    pub since: Timestamp,
+    /// The reason as the user reads it.
+    pub why: String,
+}
+
+/// What is seen of the world in one pass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// What the last decision stored.
+    pub state: State,
+    /// The hash of the template that the manifest asks for now.
+    pub template: String,
+    /// The ReplicaSets by template hash.
+    pub sets: BTreeMap<String, SetSeen>,
+    /// The analysis runs by name.
+    pub runs: BTreeMap<String, RunSeen>,
+    /// The traffic that every proxy is known to run; none before the first was acknowledged.
+    pub traffic: Option<Traffic>,
+}
+
+/// What is seen of a ReplicaSet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetSeen {
+    /// Its revision number, 1 for the first.
+    pub revision: u64,
+    /// Pods asked for.
+    pub desired: u32,
+    /// Pods that exist.
+    pub replicas: u32,
+    /// Pods ready for at least `minReadySeconds`.
+    pub available: u32,
+}
+
+/// What is seen of an analysis run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunSeen {
+    /// How far it is.
+    pub phase: RunPhase,
+    /// Why, as the user reads it.
+    pub message: String,
+}
+
+/// The phase of a measurement, a metric or an analysis run (Argo's names).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RunPhase {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Under way.
+    Running,
+    /// Good.
+    Successful,
+    /// Bad.
+    Failed,
+    /// Could not be measured.
+    Error,
+    /// Neither good nor bad.
+    Inconclusive,
+}
+
+impl RunPhase {
+    /// Whether it has ended.
+    pub fn completed(self) -> bool {
+        !matches!(self, RunPhase::Pending | RunPhase::Running)
+    }
+}
+
+/// Who gets which requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// The template hash that serves everybody else.
+    pub stable: String,
+    /// The canary's part; none while no release is in flight.
+    pub canary: Option<CanaryTraffic>,
+}
+
+/// The canary's part of the traffic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CanaryTraffic {
+    /// Its template hash.
+    pub revision: String,
+    /// Its share in basis points.
+    pub weight_bp: u16,
+    /// The header routes in force, in managed order.
+    pub routes: Vec<HeaderRoute>,
+}
+
+/// Which ReplicaSet each Service selects, by template hash; empty: selects nothing yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    /// The stable Service.
+    pub stable: String,
+    /// The canary Service.
+    pub canary: String,
+}
+
+/// The whole wanted world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// To be stored and handed back in the next observation.
+    pub state: State,
+    /// What the filter (or a VirtualService) does; written after the services.
+    pub traffic: Traffic,
+    /// What the Services select; written before the traffic.
+    pub services: Services,
+    /// Pods wanted by template hash; a ReplicaSet that is not listed wants none.
+    pub sets: BTreeMap<String, u32>,
+    /// Analysis runs that go on or begin; every other one is terminated.
+    pub runs: Vec<WantedRun>,
+    /// How the release stands.
+    pub phase: Phase,
+    /// Why it stands so.
+    pub why: Why,
+    /// What happened in this pass, for events and logs.
+    pub events: Vec<Event>,
+    /// When to look again although nothing changes.
+    pub look_again: Option<Duration>,
+}
+
+/// An analysis run that should exist.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantedRun {
+    /// Its name.
+    pub name: String,
+    /// The step it belongs to; none: it runs beside the steps.
+    pub step: Option<usize>,
+    /// What it runs.
+    pub analysis: AnalysisRef,
+}
+
+/// The phase of a Rollout (Argo's names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Under way.
+    Progressing,
+    /// Waiting for someone or for time.
+    Paused,
+    /// Done.
+    Healthy,
+    /// Taken back, or stuck.
+    Degraded,
+}
+
+/// Why a release stands as it does. `Display` is the text that users read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Why {
+    /// Nothing is left to do.
+    Done,
+}
+
+/// Something that happened, with Argo's reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Argo's event reason, such as `RolloutStepCompleted`.
+    pub reason: String,
+    /// The text.
+    pub message: String,
+}
+
+/// Decides what a release does next.
+pub fn step(plan: &Plan, seen: &Observation, now: Timestamp) -> Decision {
+    let _ = (plan, seen, now);
+    unimplemented!()
+}

@@ -1,0 +1,219 @@
+//! What the controller tells the filter: one JSON document. Both sides use these types, these
+//! limits and this validation, so the filter accepts whatever the controller sends.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this document; the filter takes no other.
+pub const VERSION: u32 = 1;
+
+/// What one filter instance does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FilterConfig {
+    /// Always [`VERSION`].
+    pub version: u32,
+    /// Grows with every change; the filter shows it as `serin_config_generation`.
+    pub generation: u64,
+    /// Which configuration this is; the label `config` of `serin_config_generation`.
+    pub name: String,
+    /// Where the filter stands.
+    pub role: Role,
+    /// Whose proxy this is.
+    pub proxy: Proxy,
+    /// Whether to report Istio's standard metrics too, for an Envoy that has none of its own.
+    #[serde(default)]
+    pub istio_metrics: bool,
+    /// Role source: one rule per Rollout that callers of this proxy may reach. Role destination:
+    /// none, `proxy` says all.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// Where a filter stands: at the caller (or gateway), or in front of the pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Routes and counts, at the caller or the gateway.
+    Source,
+    /// Counts in front of the pod.
+    Destination,
+}
+
+impl Role {
+    /// The value of the label `reporter`, as Istio writes it.
+    pub fn reporter(self) -> &'static str {
+        match self {
+            Role::Source => "source",
+            Role::Destination => "destination",
+        }
+    }
+}
+
+/// Whose proxy a filter runs in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Proxy {
+    /// Istio's workload name: `source_workload` or `destination_workload` of what it counts.
+    pub workload: String,
+    /// The namespace it runs in.
+    pub namespace: String,
+    /// The Rollout whose pod it serves; none at a gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
+}
+
+/// The version that a pod is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Pod {
+    /// The Rollout's name.
+    pub rollout: String,
+    /// Its template hash.
+    pub revision: String,
+    /// What it is now.
+    pub variant: Variant,
+    /// The Service that callers name, without namespace.
+    pub service: String,
+}
+
+/// A side of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// The version that serves everybody else.
+    Stable,
+    /// The version on trial.
+    Canary,
+}
+
+impl Variant {
+    /// The label value and the value of the routing header.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Variant::Stable => "stable",
+            Variant::Canary => "canary",
+        }
+    }
+}
+
+/// The request header that says `canary`; absent means stable.
+pub const VARIANT_HEADER: &str = "x-serin-variant";
+
+/// Istio's workload name of a Rollout's pods: the canary has one of its own.
+pub fn istio_workload(rollout: &str, variant: Variant) -> String {
+    match variant {
+        Variant::Stable => rollout.to_string(),
+        Variant::Canary => format!("{rollout}-canary"),
+    }
+}
+
+/// How the requests to one Rollout are split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Rule {
+    /// The Rollout's name.
+    pub rollout: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The Service that callers name, without namespace.
+    pub service: String,
+    /// The host names that callers use, lower case, without port.
+    pub hosts: Vec<String>,
+    /// The stable template hash.
+    pub stable: String,
+    /// The canary's template hash while a release is in flight; without it all goes to stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+}
+
+/// What of a Rollout's requests goes to the canary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Canary {
+    /// Its template hash.
+    pub revision: String,
+    /// Its share in basis points (hundredths of a percent), 0 to 10,000.
+    pub weight_bp: u16,
+    /// What makes the sticky buckets of this release differ from another's.
+    pub salt: String,
+    /// What identifies a user, first present first; none present: a random draw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sticky: Vec<StickyKey>,
+    /// Matches that go to the canary whatever the weight, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<HeaderRoute>,
+}
+
+/// Where a user's identity is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StickyKey {
+    /// The value of a request header.
+    Header(String),
+    /// The value of a cookie.
+    Cookie(String),
+}
+
+/// A managed route: the requests that match any of `any` go to the canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct HeaderRoute {
+    /// The managed route's name.
+    pub name: String,
+    /// The alternatives.
+    pub any: Vec<AllOf>,
+}
+
+/// Conditions that must hold together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct AllOf {
+    /// The conditions.
+    pub all: Vec<Match>,
+}
+
+/// One condition on a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Match {
+    /// What of the request is looked at.
+    pub on: Subject,
+    /// What it must be.
+    pub is: Test,
+    /// Whether the test must fail instead. An absent subject fails every test.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not: bool,
+}
+
+/// A part of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// A header by its lower-case name.
+    Header(String),
+    /// A cookie by its name.
+    Cookie(String),
+    /// The path without query.
+    Path,
+    /// The method, upper case.
+    Method,
+    /// A query parameter by its name, percent-decoded.
+    Query(String),
+}
+
+/// What a part of a request must be. Values are bytes; a regular expression must match all of
+/// the value and matches no value that is not UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Test {
+    /// Equal to this.
+    Exact(String),
+    /// Starts with this.
+    Prefix(String),
+    /// Ends with this.
+    Suffix(String),
+    /// Matched whole by this (RE2's syntax as `regex-lite` knows it).
+    Regex(String),
+    /// There at all.
+    Present,
+}
