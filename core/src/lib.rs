@@ -10,4 +10,5 @@ pub mod revision;
 pub mod route;
 pub mod step;
 pub mod time;
+pub mod verb;
 pub mod wire;
