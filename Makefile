@@ -1,0 +1,42 @@
+# The only list of commands; continuous integration (.ci/run) calls these targets and nothing else.
+
+# The one place that pins what is fetched; Rust is pinned in rust-toolchain.toml, crates in
+# Cargo.lock.
+ENVOY_VERSION := 1.40.0
+PROMETHEUS_VERSION := 2.42
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup rust check test demo clean
+
+# A plain `cargo` command means the default members: all but the crates that are wasm only.
+WASM := --target wasm32-unknown-unknown -p serin-filter
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: rust ## Fetch Envoy and Prometheus into .tools/bin (no root needed)
+	@.ci/setup envoy $(ENVOY_VERSION)
+	@.ci/setup prometheus $(PROMETHEUS_VERSION)
+
+rust:
+	@.ci/setup rust
+
+check: rust ## Formatting, lints on native and wasm, documentation; all warnings are errors
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked $(WASM) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+test: setup ## All tests, with the real Envoy and the real Prometheus
+	cargo build --locked
+	cargo test --locked
+
+demo: setup ## A good and a bad release on this machine (KEEP=1 leaves it running)
+	cargo build --locked --release -p serin -p serin-demo
+	cargo run --locked --release --quiet -p serin-demo --bin demo
+
+clean: ## Remove what was built and fetched into the checkout; the user's cache stays
+	cargo clean
+	rm -rf .tools
