@@ -1,3 +1,5 @@
 //! The controller.
 
+pub mod draw;
+pub mod local;
 pub mod view;
