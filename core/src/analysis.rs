@@ -1,1 +1,22 @@
-//! What a measurement, a metric and an analysis run mean (Argo Rollouts' semantics).
+//! What a measurement, a metric and an analysis run mean (Argo Rollouts' semantics): templates,
+//! what was measured and the time in, the run's status out. A run is a [`RunSpec`], fixed when it
+//! begins, and a [`RunStatus`] that may be stored after any call and goes on from there; a
+//! measurement that was under way is taken again.
+
+pub mod argument;
+pub mod condition;
+pub mod metric;
+pub mod reading;
+pub mod resolve;
+pub mod run;
+pub mod status;
+pub mod template;
+pub mod verdict;
+
+pub use argument::ArgContext;
+pub use metric::{Metric, PrometheusQuery, Provider};
+pub use reading::{Outcome, Reading};
+pub use resolve::{ResolveError, RunSpec, resolve};
+pub use run::{Measured, assess, due, next_due, record};
+pub use status::{Measurement, MetricResult, RunStatus, RunSummary};
+pub use template::Template;

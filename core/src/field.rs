@@ -67,7 +67,11 @@ pub struct Field<'a> {
 impl<'a> Field<'a> {
     /// The whole document; `path` is what errors start with and may be empty.
     pub fn root(path: &str, value: &'a Value, report: &'a Report) -> Self {
-        Field { path: path.to_string(), value, report }
+        Field {
+            path: path.to_string(),
+            value,
+            report,
+        }
     }
 
     /// Where this field is.
@@ -82,8 +86,10 @@ impl<'a> Field<'a> {
 
     /// Reports that this field's value is not `accepted`.
     pub fn expected(&self, accepted: impl fmt::Display) {
-        self.report
-            .add(&self.path, format_args!("is {}, expected {accepted}", shown(self.value)));
+        self.report.add(
+            &self.path,
+            format_args!("is {}, expected {accepted}", shown(self.value)),
+        );
     }
 
     /// Reports `message` about this field.
@@ -105,8 +111,10 @@ impl<'a> Field<'a> {
     pub fn required(&self, name: &str, accepted: &str) -> Option<Field<'a>> {
         let found = self.optional(name);
         if found.is_none() {
-            self.report
-                .add(self.child(name), format_args!("is missing, expected {accepted}"));
+            self.report.add(
+                self.child(name),
+                format_args!("is missing, expected {accepted}"),
+            );
         }
         found
     }
@@ -130,7 +138,11 @@ impl<'a> Field<'a> {
                     .unwrap_or_default();
                 self.report.add(
                     self.child(name),
-                    format_args!("is {}, expected one of {}{hint}", shown(value), known.join(", ")),
+                    format_args!(
+                        "is {}, expected one of {}{hint}",
+                        shown(value),
+                        known.join(", ")
+                    ),
                 );
             }
         }
@@ -275,7 +287,9 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_is_refused_with_the_likely_name() {
-        let found = errors(&json!({"setweight": 1}), |spec| spec.only(&["setWeight", "pause"]));
+        let found = errors(&json!({"setweight": 1}), |spec| {
+            spec.only(&["setWeight", "pause"])
+        });
         assert_eq!(
             found,
             ["spec.setweight: is 1, expected one of setWeight, pause (did you mean setWeight?)"]

@@ -1,10 +1,18 @@
 //! A Rollout's manifest, parsed once into types that cannot be wrong.
 
+mod analysis;
+mod matches;
+mod rollout;
+mod steps;
+mod strategy;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::fmt;
 use std::time::Duration;
 
-use crate::field::FieldErrors;
+use crate::field::{Field, FieldErrors, Report};
+use crate::revision;
 use crate::wire::{HeaderRoute, StickyKey};
 
 /// What a Rollout asks for.
@@ -142,7 +150,50 @@ impl Plan {
     /// # Errors
     /// Every field that is wrong or not supported, with its value and what is accepted.
     pub fn parse(rollout: &Value, default_namespace: &str) -> Result<Plan, FieldErrors> {
-        let _ = (rollout, default_namespace);
-        Err(FieldErrors(Vec::new()))
+        let report = Report::default();
+        let plan = rollout::read(&Field::root("", rollout, &report), default_namespace);
+        report.finish(plan)
+    }
+
+    /// The number of the step list, for telling whether it changed: the hash of its text.
+    pub fn steps_hash(&self) -> String {
+        revision::hash(&Value::String(format!("{:?}", self.steps)))
     }
 }
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::SetWeight(weight) => write!(f, "setWeight: {}", percent(*weight)),
+            Step::Pause(Pause::UntilPromoted) => write!(f, "pause: until promoted"),
+            Step::Pause(Pause::For(time)) => write!(f, "pause: {time:?}"),
+            Step::Analysis(analysis) => {
+                let names: Vec<&str> = analysis.templates.iter().map(|t| t.name.as_str()).collect();
+                write!(f, "analysis: {}", names.join(", "))
+            }
+            Step::AddHeaderRoute(route) => write!(f, "setHeaderRoute: {}", route.name),
+            Step::RemoveHeaderRoute(name) => write!(f, "setHeaderRoute: {name} (remove)"),
+            Step::SetCanaryScale(CanaryScale::Replicas(n)) => {
+                write!(f, "setCanaryScale: {n} replicas")
+            }
+            Step::SetCanaryScale(CanaryScale::Percent(p)) => write!(f, "setCanaryScale: {p} %"),
+            Step::SetCanaryScale(CanaryScale::MatchTrafficWeight) => {
+                write!(f, "setCanaryScale: as the weight")
+            }
+        }
+    }
+}
+
+/// Basis points as a percentage without needless digits: 1000 is `10`, 5 is `0.05`.
+pub fn percent(weight_bp: u16) -> String {
+    let (whole, rest) = (weight_bp / 100, weight_bp % 100);
+    if rest == 0 {
+        return whole.to_string();
+    }
+    format!("{whole}.{rest:02}")
+        .trim_end_matches('0')
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,9 @@ pub const HASH_LABEL: &str = "rollouts-pod-template-hash";
 pub fn hash(template: &Value) -> String {
     const OFFSET: u32 = 0x811c_9dc5;
     const PRIME: u32 = 0x0100_0193;
-    let sum = template
-        .to_string()
-        .bytes()
-        .fold(OFFSET, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(PRIME));
+    let sum = template.to_string().bytes().fold(OFFSET, |sum, byte| {
+        (sum ^ u32::from(byte)).wrapping_mul(PRIME)
+    });
     safe_encode(sum)
 }
 
@@ -47,7 +46,10 @@ mod tests {
     fn the_hash_is_safe_in_a_name() {
         // FNV-1a 32 of "{}" is 0xf3d2_62e1 (4090618593 in decimal).
         let hash = hash(&json!({}));
-        assert!(hash.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b)));
+        assert!(
+            hash.bytes()
+                .all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))
+        );
         assert_eq!(safe_encode(0), "x");
     }
 }

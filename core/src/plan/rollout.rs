@@ -1,0 +1,171 @@
+//! The outer layers of a Rollout: metadata, `spec`, and what surrounds the strategy.
+
+use std::time::Duration;
+
+use super::{Plan, strategy};
+use crate::field::Field;
+
+/// The longest name: `<name>-<hash>` and `<name>-canary` must stay DNS labels (63 characters)
+/// with a hash of up to ten.
+const NAME_MAX: usize = 52;
+
+/// Reads a whole Rollout; what is wrong goes to the field's report.
+pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan> {
+    rollout.only(&["apiVersion", "kind", "metadata", "spec", "status"]);
+    constant(rollout, "apiVersion", "argoproj.io/v1alpha1");
+    constant(rollout, "kind", "Rollout");
+    let metadata = rollout.required("metadata", "an object with a name")?;
+    let name = metadata
+        .required("name", "the Rollout's name")
+        .and_then(|name| dns_label(&name));
+    let namespace = match metadata.optional("namespace") {
+        Some(namespace) => dns_label(&namespace),
+        None => Some(default_namespace.to_string()),
+    };
+    let spec = rollout.required("spec", "an object")?;
+    spec.only(&SPEC);
+    for (field, why) in LATER {
+        if let Some(found) = spec.optional(field) {
+            found.refuse(format_args!("is not supported yet{why}"));
+        }
+    }
+    let replicas = whole(&spec, "replicas", 1, REPLICAS_MAX)?;
+    let template = spec.required("template", "a pod template")?;
+    template.object()?;
+    selector(&spec, &template);
+    let strategy = strategy::read(&spec, replicas > 0);
+    let min_ready = whole(&spec, "minReadySeconds", 0, SECONDS_MAX)?;
+    let progress_deadline = whole(&spec, "progressDeadlineSeconds", 600, SECONDS_MAX)?;
+    if progress_deadline <= min_ready {
+        spec.refuse(format_args!(
+            "progressDeadlineSeconds is {progress_deadline}, expected more than the \
+             {min_ready} of minReadySeconds"
+        ));
+    }
+    whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
+    history_limits(&spec);
+    let strategy = strategy?;
+    Some(Plan {
+        name: name?,
+        namespace: namespace?,
+        replicas: u32::try_from(replicas).ok()?,
+        paused: flag(&spec, "paused")?,
+        template: template.value().clone(),
+        stable_service: strategy.stable_service,
+        canary_service: strategy.canary_service,
+        router: strategy.router,
+        managed_routes: strategy.managed_routes,
+        steps: strategy.steps,
+        background: strategy.background,
+        progress_deadline: Duration::from_secs(progress_deadline),
+        progress_deadline_abort: flag(&spec, "progressDeadlineAbort")?,
+        min_ready: Duration::from_secs(min_ready),
+        scale_down_delay: strategy.scale_down_delay,
+        abort_scale_down_delay: strategy.abort_scale_down_delay,
+        notices: strategy.notices,
+    })
+}
+
+const REPLICAS_MAX: i64 = 10_000;
+const SECONDS_MAX: i64 = 10_000_000;
+
+/// What `spec` may hold; the rest of the API is in [`LATER`].
+const SPEC: [&str; 14] = [
+    "replicas",
+    "selector",
+    "template",
+    "strategy",
+    "minReadySeconds",
+    "revisionHistoryLimit",
+    "paused",
+    "progressDeadlineSeconds",
+    "progressDeadlineAbort",
+    "analysis",
+    "workloadRef",
+    "restartAt",
+    "rollbackWindow",
+    "scaleDownOnPause",
+];
+
+/// Fields of the API that would change what happens and are not acted on yet.
+const LATER: [(&str, &str); 4] = [
+    (
+        "workloadRef",
+        ", expected the pod template in spec.template",
+    ),
+    ("restartAt", ", expected it to be absent"),
+    ("rollbackWindow", ", expected it to be absent"),
+    ("scaleDownOnPause", ", expected it to be absent"),
+];
+
+/// A whole number of at least 0, or `default` where it is absent; `None` where it is wrong.
+pub(super) fn whole(parent: &Field<'_>, name: &str, default: u64, most: i64) -> Option<u64> {
+    match parent.optional(name) {
+        Some(field) => field.integer(0, most).and_then(|n| u64::try_from(n).ok()),
+        None => Some(default),
+    }
+}
+
+/// A boolean, false where it is absent; `None` where it is wrong.
+pub(super) fn flag(parent: &Field<'_>, name: &str) -> Option<bool> {
+    parent
+        .optional(name)
+        .map_or(Some(false), |field| field.boolean())
+}
+
+fn constant(parent: &Field<'_>, name: &str, wanted: &str) {
+    if let Some(field) = parent.required(name, wanted)
+        && field.value().as_str() != Some(wanted)
+    {
+        field.expected(wanted);
+    }
+}
+
+/// A name that may stand in object names: RFC 1123, and short enough for a hash behind it.
+fn dns_label(field: &Field<'_>) -> Option<String> {
+    let text = field.string()?;
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let outer = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let bytes = text.as_bytes();
+    let good = bytes.len() <= NAME_MAX
+        && bytes.iter().copied().all(inner)
+        && outer(bytes.first())
+        && outer(bytes.last());
+    if !good {
+        field.expected(format_args!(
+            "a DNS name of at most {NAME_MAX} lower-case letters, digits and hyphens"
+        ));
+    }
+    good.then(|| text.to_string())
+}
+
+/// The selector must find the template's pods, as the API server demands of every workload.
+fn selector(spec: &Field<'_>, template: &Field<'_>) {
+    let Some(selector) = spec.required("selector", "matchLabels that the template's labels carry")
+    else {
+        return;
+    };
+    selector.only(&["matchLabels", "matchExpressions"]);
+    if let Some(expressions) = selector.optional("matchExpressions") {
+        expressions.refuse("is not supported yet, expected matchLabels");
+    }
+    let Some(labels) = selector.required("matchLabels", "labels of the template") else {
+        return;
+    };
+    let carried = template.value().pointer("/metadata/labels");
+    for (key, value) in labels.object().into_iter().flatten() {
+        if carried.and_then(|labels| labels.get(key)) != Some(value) {
+            labels.refuse(format_args!(
+                "has {key}: {value}, expected a label that spec.template.metadata.labels carries"
+            ));
+        }
+    }
+}
+
+fn history_limits(spec: &Field<'_>) {
+    if let Some(analysis) = spec.optional("analysis") {
+        analysis.only(&["successfulRunHistoryLimit", "unsuccessfulRunHistoryLimit"]);
+        whole(&analysis, "successfulRunHistoryLimit", 5, REPLICAS_MAX);
+        whole(&analysis, "unsuccessfulRunHistoryLimit", 5, REPLICAS_MAX);
+    }
+}

@@ -1,0 +1,134 @@
+//! The step list.
+
+use super::{CanaryScale, Pause, Step, analysis, matches};
+use crate::field::Field;
+use crate::wire::HeaderRoute;
+
+/// What a step may be now; the rest of the API is in [`LATER`].
+const KINDS: [&str; 5] = [
+    "setWeight",
+    "pause",
+    "analysis",
+    "setHeaderRoute",
+    "setCanaryScale",
+];
+
+/// Steps of the API that are not acted on yet.
+const LATER: [&str; 3] = ["setMirrorRoute", "experiment", "plugin"];
+
+const REPLICAS_MAX: i64 = 10_000;
+
+/// Reads the steps. `max_weight` is what a weight of everything is called.
+pub(super) fn read(steps: &Field<'_>, max_weight: u32, has_router: bool) -> Option<Vec<Step>> {
+    let read: Vec<Option<Step>> = steps
+        .list()
+        .iter()
+        .map(|step| one(step, max_weight, has_router))
+        .collect();
+    read.into_iter().collect()
+}
+
+fn one(step: &Field<'_>, max_weight: u32, has_router: bool) -> Option<Step> {
+    let object = step.object()?;
+    let mut names = object.keys().map(String::as_str);
+    let (Some(name), None) = (names.next(), names.next()) else {
+        step.expected(format_args!("exactly one of {}", KINDS.join(", ")));
+        return None;
+    };
+    if LATER.contains(&name) {
+        step.refuse(format_args!(
+            "{name} is not supported yet, expected one of {}",
+            KINDS.join(", ")
+        ));
+        return None;
+    }
+    step.only(&KINDS);
+    let field = step.optional(name);
+    match (name, field) {
+        // A pause without fields may be written `pause: {}` or `pause:`.
+        ("pause", None) => Some(Step::Pause(Pause::UntilPromoted)),
+        ("pause", Some(pause)) => self::pause(&pause),
+        ("setWeight", Some(weight)) => set_weight(&weight, max_weight),
+        ("analysis", Some(field)) => analysis::read(&field, &[]).map(Step::Analysis),
+        ("setHeaderRoute", Some(route)) => {
+            routed(&route, has_router).and_then(|()| header_route(&route))
+        }
+        ("setCanaryScale", Some(scale)) => {
+            routed(&scale, has_router).and_then(|()| canary_scale(&scale))
+        }
+        (name, None) if KINDS.contains(&name) => {
+            step.refuse(format_args!("{name} is null, expected a value"));
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Refuses a step that only makes sense where a router moves the traffic.
+fn routed(step: &Field<'_>, has_router: bool) -> Option<()> {
+    if !has_router {
+        step.refuse("needs trafficRouting, expected a router in spec.strategy.canary");
+    }
+    has_router.then_some(())
+}
+
+fn set_weight(weight: &Field<'_>, max_weight: u32) -> Option<Step> {
+    const ALL_BP: i64 = 10_000;
+    let weight = weight.integer(0, i64::from(max_weight))?;
+    u16::try_from(weight * ALL_BP / i64::from(max_weight))
+        .ok()
+        .map(Step::SetWeight)
+}
+
+fn pause(pause: &Field<'_>) -> Option<Step> {
+    pause.only(&["duration"]);
+    pause.object()?;
+    match pause.optional("duration") {
+        Some(duration) => duration.duration().map(|d| Step::Pause(Pause::For(d))),
+        None => Some(Step::Pause(Pause::UntilPromoted)),
+    }
+}
+
+fn header_route(route: &Field<'_>) -> Option<Step> {
+    route.only(&["name", "match"]);
+    let name = route
+        .required("name", "a managed route's name")?
+        .name()?
+        .to_string();
+    let Some(list) = route.optional("match") else {
+        return Some(Step::RemoveHeaderRoute(name));
+    };
+    let entries = list.list();
+    if entries.is_empty() {
+        // An empty list in place of an absent one removes the route, as with Argo Rollouts.
+        return list
+            .value()
+            .is_array()
+            .then_some(Step::RemoveHeaderRoute(name));
+    }
+    let any: Vec<_> = entries.iter().map(matches::header_match).collect();
+    let any = any.into_iter().collect::<Option<Vec<_>>>()?;
+    Some(Step::AddHeaderRoute(HeaderRoute { name, any }))
+}
+
+fn canary_scale(scale: &Field<'_>) -> Option<Step> {
+    scale.only(&["replicas", "weight", "matchTrafficWeight"]);
+    let replicas = scale
+        .optional("replicas")
+        .map(|f| f.integer(0, REPLICAS_MAX));
+    let weight = scale.optional("weight").map(|f| f.integer(0, 100));
+    let follows = scale.optional("matchTrafficWeight").map(|f| f.boolean());
+    let number = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
+    match (replicas, weight, follows) {
+        (Some(n), None, None) => Some(Step::SetCanaryScale(CanaryScale::Replicas(number(n)?))),
+        (None, Some(p), None) => Some(Step::SetCanaryScale(CanaryScale::Percent(number(p)?))),
+        (None, None, Some(Some(true))) => {
+            Some(Step::SetCanaryScale(CanaryScale::MatchTrafficWeight))
+        }
+        (None, None, Some(None)) => None,
+        _ => {
+            scale.expected("exactly one of replicas, weight or matchTrafficWeight: true");
+            None
+        }
+    }
+}

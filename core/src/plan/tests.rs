@@ -1,0 +1,286 @@
+use super::*;
+use crate::wire::{AllOf, Match, Subject, Test};
+use serde_json::json;
+
+/// A Rollout with these steps and this trafficRouting.
+fn rollout(steps: Value, routing: Value) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Rollout",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": {"app": "shop"}},
+            "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {}},
+            "strategy": {"canary": {
+                "stableService": "shop", "canaryService": "shop-canary",
+                "trafficRouting": routing, "steps": steps,
+            }},
+        },
+    })
+}
+
+fn wasm() -> Value {
+    json!({"plugins": {"serin/wasm": {}}})
+}
+
+fn steps(list: Value) -> Vec<Step> {
+    Plan::parse(&rollout(list, wasm()), "default")
+        .unwrap()
+        .steps
+}
+
+fn refusal(document: &Value) -> String {
+    Plan::parse(document, "default").unwrap_err().to_string()
+}
+
+fn refused_step(step: Value) -> String {
+    refusal(&rollout(json!([step]), wasm()))
+}
+
+#[test]
+fn weights_are_basis_points() {
+    assert_eq!(steps(json!([{"setWeight": 33}])), [Step::SetWeight(3300)]);
+    let routing = json!({"plugins": {"serin/wasm": {}}, "maxTrafficWeight": 10000});
+    let fine = Plan::parse(&rollout(json!([{"setWeight": 5}]), routing), "default").unwrap();
+    assert_eq!(fine.steps, [Step::SetWeight(5)]);
+}
+
+#[test]
+fn pauses_read_in_every_spelling() {
+    let read = steps(json!([
+        {"pause": {"duration": 10}}, {"pause": {"duration": "30"}},
+        {"pause": {"duration": "1h30m"}}, {"pause": {}}, {"pause": null}
+    ]));
+    let seconds = |s| Step::Pause(Pause::For(Duration::from_secs(s)));
+    let until = Step::Pause(Pause::UntilPromoted);
+    assert_eq!(
+        read,
+        [
+            seconds(10),
+            seconds(30),
+            seconds(5400),
+            until.clone(),
+            until
+        ]
+    );
+}
+
+#[test]
+fn a_list_of_header_matches_is_a_list_of_alternatives() {
+    let read = steps(json!([
+        {"setHeaderRoute": {"name": "a", "match": [
+            {"headerName": "X-Canary", "headerValue": {"exact": "true"}},
+            {"headerName": "agent", "headerValue": {"prefix": "curl"}},
+        ]}},
+        {"setHeaderRoute": {"name": "a"}}
+    ]));
+    let on = |name: &str, is| AllOf {
+        all: vec![Match {
+            on: Subject::Header(name.into()),
+            is,
+            not: false,
+        }],
+    };
+    let any = vec![
+        on("x-canary", Test::Exact("true".into())),
+        on("agent", Test::Prefix("curl".into())),
+    ];
+    let route = HeaderRoute {
+        name: "a".into(),
+        any,
+    };
+    assert_eq!(
+        read,
+        [
+            Step::AddHeaderRoute(route),
+            Step::RemoveHeaderRoute("a".into())
+        ]
+    );
+}
+
+#[test]
+fn unlisted_managed_routes_come_after_the_listed_with_a_notice() {
+    let routing = json!({"plugins": {"serin/wasm": {}}, "managedRoutes": [{"name": "z"}]});
+    let list = json!([{"setHeaderRoute": {"name": "a"}}, {"setHeaderRoute": {"name": "z"}}]);
+    let plan = Plan::parse(&rollout(list, routing), "default").unwrap();
+    assert_eq!(plan.managed_routes, ["z", "a"]);
+    assert_eq!(plan.notices.len(), 1);
+    assert!(
+        plan.notices[0].contains("Argo Rollouts would refuse it"),
+        "{}",
+        plan.notices[0]
+    );
+}
+
+#[test]
+fn richer_matches_replace_those_of_the_step() {
+    let routing = json!({"managedRoutes": [{"name": "a"}], "plugins": {"serin/wasm": {"routes": [
+        {"name": "a", "any": [{"all": [
+            {"path": {"prefix": "/api"}}, {"method": {"not": {"exact": "POST"}}},
+            {"cookie": {"name": "beta", "present": true}}, {"query": {"name": "q", "regex": "a+"}},
+        ]}]}
+    ]}}});
+    let step = json!([{"setHeaderRoute": {"name": "a", "match": [
+        {"headerName": "x", "headerValue": {"exact": "1"}}]}}]);
+    let plan = Plan::parse(&rollout(step, routing.clone()), "default").unwrap();
+    let Step::AddHeaderRoute(route) = &plan.steps[0] else {
+        panic!("{:?}", plan.steps)
+    };
+    assert_eq!(route.any[0].all.len(), 4);
+    assert!(route.any[0].all[1].not);
+    let unused = refusal(&rollout(json!([]), routing));
+    assert!(
+        unused.contains("describes route \"a\", expected a setHeaderRoute step"),
+        "{unused}"
+    );
+}
+
+#[test]
+fn refusals_name_field_value_and_what_is_accepted() {
+    let at = "spec.strategy.canary.steps[0]";
+    for (step, message) in [
+        (
+            json!({"setWeight": 101}),
+            ".setWeight: is 101, expected a whole number from 0 to 100",
+        ),
+        (
+            json!({"setWeight": "10"}),
+            ".setWeight: is \"10\", expected a whole number from 0 to 100",
+        ),
+        (
+            json!({"pause": {"duration": "5 minutes"}}),
+            ".pause.duration: is \"5 minutes\", expected seconds or a duration such as \
+             \"30\", \"90s\" or \"1h30m\"",
+        ),
+        (
+            json!({"pause": {"duraton": 5}}),
+            ".pause.duraton: is 5, expected one of duration (did you mean duration?)",
+        ),
+        (
+            json!({"setMirrorRoute": {"name": "m"}}),
+            ": setMirrorRoute is not supported yet, expected one of setWeight, pause, analysis, \
+             setHeaderRoute, setCanaryScale",
+        ),
+        (
+            json!({"setweight": 5}),
+            ".setweight: is 5, expected one of setWeight, pause, analysis, setHeaderRoute, \
+             setCanaryScale (did you mean setWeight?)",
+        ),
+        (
+            json!({"setWeight": 5, "pause": {}}),
+            ": is {\"pause\":{},\"setWeight\":5}, expected exactly one of setWeight, pause, \
+             analysis, setHeaderRoute, setCanaryScale",
+        ),
+        (
+            json!({"setHeaderRoute": {"name": "a", "match": [
+                {"headerName": "x", "headerValue": {"exact": "1", "regex": "2"}}]}}),
+            ".setHeaderRoute.match[0].headerValue: is {\"exact\":\"1\",\"regex\":\"2\"}, expected \
+             exactly one of exact, prefix, regex",
+        ),
+        (
+            json!({"setCanaryScale": {"replicas": 1, "weight": 5}}),
+            ".setCanaryScale: is {\"replicas\":1,\"weight\":5}, expected exactly one of replicas, \
+             weight or matchTrafficWeight: true",
+        ),
+        (
+            json!({"analysis": {"templates": []}}),
+            ".analysis.templates: is [], expected at least one template",
+        ),
+    ] {
+        assert_eq!(refused_step(step), format!("{at}{message}"));
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let with = |path: &str, value: Value| {
+        let mut document = rollout(json!([]), wasm());
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        document.pointer_mut(parent).unwrap()[name] = value;
+        refusal(&document)
+    };
+    assert_eq!(
+        with("/spec/strategy/blueGreen", json!({})),
+        "spec.strategy.blueGreen: is not supported yet, expected strategy canary"
+    );
+    assert_eq!(
+        with("/spec/strategy/canary/dynamicStableScale", json!(true)),
+        "spec.strategy.canary.dynamicStableScale: is not supported yet, expected it to be absent"
+    );
+    assert_eq!(
+        with("/spec/workloadRef", json!({"kind": "Deployment"})),
+        "spec.workloadRef: is not supported yet, expected the pod template in spec.template"
+    );
+    assert_eq!(
+        with("/spec/strategy/canary/trafficRouting", json!({"nginx": {}})),
+        "spec.strategy.canary.trafficRouting: has router nginx, which is not supported, expected \
+         istio or plugins: {serin/wasm: {}}\nspec.strategy.canary.trafficRouting: names no router, \
+         expected istio or plugins: {serin/wasm: {}}"
+    );
+    assert_eq!(
+        with("/spec/replicsa", json!(3)).split(", expected").next(),
+        Some("spec.replicsa: is 3")
+    );
+    assert_eq!(
+        with("/spec/selector/matchLabels", json!({"app": "other"})),
+        "spec.selector.matchLabels: has app: \"other\", expected a label that \
+         spec.template.metadata.labels carries"
+    );
+    assert_eq!(
+        with("/spec/strategy/canary/canaryService", json!("shop")),
+        "spec.strategy.canary: canaryService and stableService are both \"shop\", expected two \
+         Services"
+    );
+}
+
+#[test]
+fn steps_that_need_a_router_are_refused_without_one() {
+    let refused = refusal(&rollout(
+        json!([{"setCanaryScale": {"replicas": 1}}]),
+        Value::Null,
+    ));
+    assert_eq!(
+        refused,
+        "spec.strategy.canary.steps[0].setCanaryScale: needs trafficRouting, expected a router in \
+         spec.strategy.canary"
+    );
+}
+
+#[test]
+fn an_istio_manifest_is_taken_as_it_is() {
+    let istio = json!({"istio": {"virtualService": {"name": "shop", "routes": ["primary"]}}});
+    let plan = Plan::parse(&rollout(json!([{"setWeight": 5}]), istio), "default").unwrap();
+    assert!(matches!(plan.router, Router::Istio(_)));
+}
+
+#[test]
+fn steps_read_back_as_a_user_writes_them() {
+    let list = json!([{"setWeight": 10}, {"pause": {}}, {"pause": {"duration": 90}},
+        {"analysis": {"templates": [{"templateName": "ok"}]}}, {"setHeaderRoute": {"name": "a"}}]);
+    let texts: Vec<String> = steps(list).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "setWeight: 10",
+            "pause: until promoted",
+            "pause: 90s",
+            "analysis: ok",
+            "setHeaderRoute: a (remove)"
+        ]
+    );
+    assert_eq!(
+        (percent(5), percent(50), percent(1050)),
+        ("0.05".into(), "0.5".into(), "10.5".into())
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_manifest_makes_parsing_panic(text in "[\\[\\]{}:,\"a-zA-Z0-9 ]{0,200}") {
+        if let Ok(value) = serde_json::from_str::<Value>(&text) {
+            let _ = Plan::parse(&rollout(value.clone(), value.clone()), "default");
+            let _ = Plan::parse(&value, "default");
+        }
+    }
+}
