@@ -1,0 +1,48 @@
+//! Rollouts as a table, one a line.
+
+use super::{Cell, Replicas, columns, percent, step_of};
+use crate::view::RolloutView;
+
+/// The Rollouts in a table; with their namespaces if `namespaces` says so.
+pub fn list(views: &[RolloutView], namespaces: bool) -> String {
+    const HEADING: [&str; 10] = [
+        "NAMESPACE",
+        "NAME",
+        "STRATEGY",
+        "STATUS",
+        "STEP",
+        "SET-WEIGHT",
+        "READY",
+        "DESIRED",
+        "UP-TO-DATE",
+        "AVAILABLE",
+    ];
+    let mut rows = vec![HEADING.map(Cell::from).into()];
+    rows.extend(views.iter().map(row));
+    if !namespaces {
+        rows.iter_mut().for_each(|row: &mut Vec<Cell>| {
+            row.remove(0);
+        });
+    }
+    columns(&rows)
+}
+
+fn row(view: &RolloutView) -> Vec<Cell> {
+    let count = Replicas::of(view);
+    let step = match view.steps.is_empty() {
+        true => "-".to_string(),
+        false => step_of(view),
+    };
+    vec![
+        view.namespace.as_str().into(),
+        view.name.as_str().into(),
+        "Canary".into(),
+        format!("{:?}", view.phase).into(),
+        step.into(),
+        percent(view.set_weight_bp).into(),
+        format!("{}/{}", count.ready, count.current).into(),
+        view.desired.to_string().into(),
+        count.updated.to_string().into(),
+        count.ready.to_string().into(),
+    ]
+}

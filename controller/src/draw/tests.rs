@@ -1,0 +1,223 @@
+use serin_core::step::{Phase, RunPhase};
+
+use super::*;
+use crate::view::{PodView, RunView, StepView};
+
+#[test]
+fn a_release_that_waits_is_shown_with_its_steps_and_its_tree() {
+    let expected = "\
+Name:            shop
+Namespace:       default
+Status:          ॥ Paused
+Message:         CanaryPauseStep
+Strategy:        Canary
+  Step:          1/3
+  SetWeight:     0.05
+  ActualWeight:  0.05
+  HeaderRoutes:  by-header
+Images:          shop:2 (canary)
+                 shop:1 (stable)
+Gateway:         http://127.0.0.1:8080
+Replicas:
+  Desired:       2
+  Current:       3
+  Updated:       1
+  Ready:         2
+  Available:     2
+
+STEPS
+  ✔ 1  setWeight: 0.05
+  ॥ 2  pause: until promoted
+  • 3  setWeight: 100
+
+NAME                             KIND         STATUS         AGE  INFO
+⟳ shop                           Rollout      ॥ Paused       10m
+├──# revision:2
+│  ├──⧉ shop-bbb                 ReplicaSet   ◌ Progressing  60s  canary
+│  │  └──□ shop-bbb-1            Pod          ◌ Pending      60s  ready:0/1,restarts:1
+│  └──α shop-bbb-2-1             AnalysisRun  ? Inconclusive 60s  ✔ 4,✖ 3,? 2,⚠ 1
+└──# revision:1
+   └──⧉ shop-aaa                 ReplicaSet   ✔ Healthy      10m  stable,delay:30s
+      ├──□ shop-aaa-1            Pod          ✔ Running      10m  ready:1/1
+      └──□ shop-aaa-2            Pod          ✔ Running      10m  ready:1/1
+";
+    let text = rollout(&waiting(), NOW, Paint::PLAIN);
+    assert_eq!(spaced(&text), spaced(expected), "{text}");
+}
+
+#[test]
+fn the_last_column_starts_at_one_place_whatever_the_signs_before_it() {
+    let text = rollout(&waiting(), NOW, Paint::PLAIN);
+    let tree = text.lines().skip_while(|line| !line.starts_with("NAME "));
+    let places: Vec<usize> = tree
+        .filter_map(|line| {
+            line.find("Pod ")
+                .or(line.find("ReplicaSet "))
+                .map(|at| (line, at))
+        })
+        .map(|(line, at)| line[..at].width())
+        .collect();
+    assert_eq!(places.len(), 5, "{text}");
+    assert!(places.iter().all(|at| *at == places[0]), "{text}");
+}
+
+#[test]
+fn colours_change_no_text() {
+    let painted = rollout(&waiting(), NOW, Paint::COLOUR);
+    let mut plain = String::new();
+    for (i, part) in painted.split('\x1b').enumerate() {
+        let text = part
+            .split_once('m')
+            .filter(|_| i > 0)
+            .map_or(part, |(_, text)| text);
+        plain.push_str(text);
+    }
+    assert_ne!(painted, plain);
+    assert_eq!(plain, rollout(&waiting(), NOW, Paint::PLAIN));
+}
+
+#[test]
+fn a_set_without_pods_is_scaled_down() {
+    let mut view = waiting();
+    view.revisions[1].pods.clear();
+    view.revisions[1].desired = 0;
+    view.revisions[1].role = None;
+    let text = rollout(&view, NOW, Paint::PLAIN);
+    let line = text.lines().find(|line| line.contains("shop-aaa")).unwrap();
+    assert_eq!(spaced(line), "└──⧉ shop-aaa ReplicaSet • ScaledDown 10m");
+    assert!(!text.contains("shop:1"), "{text}");
+}
+
+#[test]
+fn the_step_that_an_abort_ended_is_marked() {
+    let mut view = waiting();
+    view.phase = Phase::Degraded;
+    assert!(rollout(&view, NOW, Paint::PLAIN).contains("  ✖ 2  pause: until promoted\n"));
+}
+
+#[test]
+fn a_list_has_a_line_for_each() {
+    let expected = "\
+NAMESPACE  NAME  STRATEGY  STATUS  STEP  SET-WEIGHT  READY  DESIRED  UP-TO-DATE  AVAILABLE
+default    shop  Canary    Paused  1/3   0.05        2/3    2        1           2
+";
+    assert_eq!(list(&[waiting()], true), expected);
+    assert!(list(&[waiting()], false).starts_with("NAME  STRATEGY"));
+}
+
+#[test]
+fn a_status_is_one_line() {
+    let mut view = waiting();
+    assert_eq!(status(&view), "Paused - CanaryPauseStep");
+    view.message.clear();
+    view.phase = Phase::Healthy;
+    assert_eq!(status(&view), "Healthy");
+}
+
+#[test]
+fn weights_are_as_exact_as_they_are() {
+    let cases = [
+        (0, "0"),
+        (5, "0.05"),
+        (10, "0.1"),
+        (2_000, "20"),
+        (3_333, "33.33"),
+        (10_000, "100"),
+    ];
+    for (basis_points, text) in cases {
+        assert_eq!(percent(basis_points), text);
+    }
+}
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
+
+/// Runs of spaces as one: columns are checked by a test of their own.
+fn spaced(text: &str) -> String {
+    let line = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn waiting() -> RolloutView {
+    let step = |text: &str| StepView {
+        text: text.to_string(),
+    };
+    RolloutView {
+        name: "shop".into(),
+        namespace: "default".into(),
+        phase: Phase::Paused,
+        message: "CanaryPauseStep".into(),
+        created: before(600),
+        steps: vec![
+            step("setWeight: 0.05"),
+            step("pause: until promoted"),
+            step("setWeight: 100"),
+        ],
+        step_index: 1,
+        set_weight_bp: 5,
+        actual_weight_bp: 5,
+        header_routes: vec!["by-header".into()],
+        desired: 2,
+        revisions: vec![canary(), stable()],
+        notices: Vec::new(),
+        gateway: "http://127.0.0.1:8080".into(),
+    }
+}
+
+fn canary() -> RevisionView {
+    RevisionView {
+        number: 2,
+        replica_set: "shop-bbb".into(),
+        hash: "bbb".into(),
+        image: "shop:2".into(),
+        role: Some("canary".into()),
+        desired: 1,
+        created: before(60),
+        scale_down_at: None,
+        pods: vec![PodView {
+            status: "Pending".into(),
+            ready: false,
+            restarts: 1,
+            ..pod("shop-bbb-1", 60)
+        }],
+        runs: vec![RunView {
+            name: "shop-bbb-2-1".into(),
+            phase: RunPhase::Inconclusive,
+            message: String::new(),
+            created: before(60),
+            successful: 4,
+            failed: 3,
+            inconclusive: 2,
+            error: 1,
+        }],
+    }
+}
+
+fn stable() -> RevisionView {
+    RevisionView {
+        number: 1,
+        replica_set: "shop-aaa".into(),
+        hash: "aaa".into(),
+        image: "shop:1".into(),
+        role: Some("stable".into()),
+        desired: 2,
+        created: before(600),
+        scale_down_at: Some(NOW.plus(std::time::Duration::from_secs(30))),
+        pods: vec![pod("shop-aaa-1", 600), pod("shop-aaa-2", 600)],
+        runs: Vec::new(),
+    }
+}
+
+fn pod(name: &str, seconds: i64) -> PodView {
+    PodView {
+        name: name.into(),
+        status: "Running".into(),
+        ready: true,
+        restarts: 0,
+        created: before(seconds),
+        address: "127.0.0.2:8080".into(),
+    }
+}
+
+fn before(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 - seconds * 1_000)
+}
