@@ -1,8 +1,17 @@
 //! What a release does next: plan, observation and the time in, the whole wanted world out.
 
+mod advance;
+mod release;
+mod wanted;
+mod why;
+
+pub use why::Why;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use release::Release;
 
 use crate::plan::{AnalysisRef, Plan};
 use crate::time::Timestamp;
@@ -203,13 +212,6 @@ pub enum Phase {
     Degraded,
 }
 
-/// Why a release stands as it does. `Display` is the text that users read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Why {
-    /// Nothing is left to do.
-    Done,
-}
-
 /// Something that happened, with Argo's reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -220,7 +222,26 @@ pub struct Event {
 }
 
 /// Decides what a release does next.
+///
+/// Every observation has one answer, so there is no error to return. The caller stores the
+/// decision's state and hands it back in the next observation; asking again with the same
+/// arguments gives the same answer, so a crash between deciding and acting costs nothing. One
+/// decision goes on by one step at most.
 pub fn step(plan: &Plan, seen: &Observation, now: Timestamp) -> Decision {
-    let _ = (plan, seen, now);
-    unimplemented!()
+    let mut release = Release::new(plan, seen, now);
+    release.take_up_template();
+    if release.in_flight() {
+        release.heed_runs();
+        release.go_on();
+        release.promote_when_done();
+    } else {
+        release.adopt_first_version();
+    }
+    release.heed_deadline();
+    release.decide()
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

@@ -107,6 +107,9 @@ pub fn abort(state: &State, now: Timestamp) -> Result<State, VerbRefusal> {
         since: now,
         why: "aborted by hand".to_string(),
     });
+    state.index = 0;
+    state.pause = None;
+    state.controller_pause = false;
     Ok(state)
 }
 

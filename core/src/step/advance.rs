@@ -1,0 +1,188 @@
+//! Going on: what analysis runs say, whether the step under way is complete, and the deadline.
+
+use super::release::Release;
+use super::{PauseReason, Paused, RunPhase, WantedRun};
+use crate::plan::{Pause, Step};
+
+impl Release<'_> {
+    /// A bad run takes the release back, one that cannot tell stops it.
+    pub(super) fn heed_runs(&mut self) {
+        for run in self.wanted_runs() {
+            let Some(seen) = self.seen.runs.get(&run.name) else {
+                continue;
+            };
+            let kind = if run.step.is_some() {
+                "Step-based"
+            } else {
+                "Background"
+            };
+            match seen.phase {
+                RunPhase::Failed | RunPhase::Error => {
+                    let message = seen.message.clone();
+                    return self.abort(format!("{kind} analysis phase error/failed: {message}"));
+                }
+                RunPhase::Inconclusive if self.state.pause.is_none() => {
+                    self.pause(PauseReason::InconclusiveAnalysisRun);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Completes the step under way if its effect is seen, and begins the next.
+    pub(super) fn go_on(&mut self) {
+        if !self.stepping() || self.plan.paused {
+            return;
+        }
+        let Some(step) = self.current_step() else {
+            return;
+        };
+        if self.inconclusive() || !self.complete(step) {
+            return;
+        }
+        self.event(
+            "RolloutStepCompleted",
+            format!(
+                "Rollout step {}/{} completed ({step})",
+                self.state.index + 1,
+                self.plan.steps.len()
+            ),
+        );
+        if self.state.pause.take().is_some() {
+            self.event("RolloutResumed", "Rollout is resumed");
+        }
+        self.state.controller_pause = false;
+        self.state.index += 1;
+        self.again = true;
+    }
+
+    fn inconclusive(&self) -> bool {
+        let reason = self.state.pause.as_ref().map(|pause| pause.reason);
+        reason == Some(PauseReason::InconclusiveAnalysisRun)
+    }
+
+    /// Whether the effect of `step` is there. Beginning a pause is part of the first look at it.
+    fn complete(&mut self, step: &Step) -> bool {
+        match step {
+            Step::SetWeight(_) | Step::SetCanaryScale(_) => self.canary_ready() && self.verified(),
+            Step::AddHeaderRoute(_) | Step::RemoveHeaderRoute(_) => {
+                self.canary_ready() && self.verified()
+            }
+            Step::Analysis(_) => self
+                .step_run()
+                .and_then(|run| self.seen.runs.get(&run.name))
+                .is_some_and(|run| run.phase == RunPhase::Successful),
+            Step::Pause(pause) => self.pause_over(*pause),
+        }
+    }
+
+    /// A pause is over when its time has passed, or when someone took it away.
+    fn pause_over(&mut self, pause: Pause) -> bool {
+        if !self.state.controller_pause {
+            self.state.controller_pause = true;
+            self.pause(PauseReason::CanaryPauseStep);
+            return false;
+        }
+        match (&self.state.pause, pause) {
+            (None, _) => true,
+            (Some(paused), Pause::For(time)) => self.now.since(paused.since) >= time,
+            (Some(_), Pause::UntilPromoted) => false,
+        }
+    }
+
+    fn pause(&mut self, reason: PauseReason) {
+        self.event("RolloutPaused", format!("Rollout is paused ({reason:?})"));
+        self.state.pause = Some(Paused {
+            reason,
+            since: self.now,
+        });
+    }
+
+    /// Whether the canary has the pods that the step asks for.
+    pub(super) fn canary_ready(&self) -> bool {
+        self.canary().available >= self.canary_wanted()
+    }
+
+    /// Whether every proxy is known to run the wanted traffic.
+    pub(super) fn verified(&self) -> bool {
+        self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
+    }
+
+    /// The runs that should exist now: the step's own, and the one beside the steps.
+    pub(super) fn wanted_runs(&self) -> Vec<WantedRun> {
+        let waiting_for_canary = self.canary().revision == 0;
+        if !self.stepping() || self.state.promote_full || waiting_for_canary {
+            return Vec::new();
+        }
+        let beside = self
+            .plan
+            .background
+            .as_ref()
+            .filter(|background| self.state.index >= background.starting_step);
+        let beside = beside.map(|background| WantedRun {
+            name: self.run_name(None),
+            step: None,
+            analysis: background.analysis.clone(),
+        });
+        beside.into_iter().chain(self.step_run()).collect()
+    }
+
+    fn step_run(&self) -> Option<WantedRun> {
+        let Step::Analysis(analysis) = self.current_step()? else {
+            return None;
+        };
+        Some(WantedRun {
+            name: self.run_name(Some(self.state.index)),
+            step: Some(self.state.index),
+            analysis: analysis.clone(),
+        })
+    }
+
+    /// Argo's `<rollout>-<hash>-<revision>[-<step>]`, and `.N` for the N-th attempt after the first.
+    fn run_name(&self, step: Option<usize>) -> String {
+        let (rollout, hash) = (&self.plan.name, &self.state.current);
+        let mut name = format!("{rollout}-{hash}-{}", self.canary().revision);
+        if let Some(step) = step {
+            name.push_str(&format!("-{step}"));
+        }
+        if self.state.attempt > 0 {
+            name.push_str(&format!(".{}", self.state.attempt));
+        }
+        name
+    }
+
+    /// Keeps the progress clock: it stands while a pause or an analysis is under way and starts
+    /// again with everything that gets on. Running out is reported, and aborts if asked for.
+    pub(super) fn heed_deadline(&mut self) {
+        let progress = format!(
+            "{}/{}/{}/{}",
+            self.state.index,
+            self.canary().replicas,
+            self.canary().available,
+            self.set(&self.state.stable).available,
+        );
+        let stands = self.plan.paused
+            || self.state.pause.is_some()
+            || matches!(self.current_step(), Some(Step::Analysis(_))) && self.stepping()
+            || self.settled();
+        if stands || progress != self.state.progress {
+            self.state.progressed_at = self.now;
+            self.state.progress = progress;
+        }
+        let out_of_time = self.deadline_left().is_zero();
+        if out_of_time && self.plan.progress_deadline_abort && self.stepping() {
+            let set = format!("{}-{}", self.plan.name, self.state.current);
+            self.abort(format!(
+                "ProgressDeadlineExceeded: ReplicaSet \"{set}\" has timed out progressing."
+            ));
+        }
+    }
+
+    /// Whether there is nothing to wait for: the wanted version serves everybody.
+    pub(super) fn settled(&self) -> bool {
+        !self.in_flight()
+            && !self.state.stable.is_empty()
+            && self.canary().available >= self.plan.replicas
+            && self.verified()
+    }
+}

@@ -1,0 +1,244 @@
+//! One pass over one release: the state as it changes, and what is looked up on the way.
+
+use std::time::Duration;
+
+use super::{Aborted, Event, Observation, SetSeen, State};
+use crate::plan::{CanaryScale, Plan, Step};
+use crate::time::Timestamp;
+use crate::wire::HeaderRoute;
+
+/// What is decided with: the plan, what is seen, the time, and the state as it becomes.
+pub(super) struct Release<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) seen: &'a Observation,
+    pub(super) now: Timestamp,
+    pub(super) state: State,
+    pub(super) events: Vec<Event>,
+    /// Whether something changed that is worth another pass at once.
+    pub(super) again: bool,
+}
+
+impl<'a> Release<'a> {
+    pub(super) fn new(plan: &'a Plan, seen: &'a Observation, now: Timestamp) -> Self {
+        let state = seen.state.clone();
+        Release {
+            plan,
+            seen,
+            now,
+            state,
+            events: Vec::new(),
+            again: false,
+        }
+    }
+
+    /// Whether a template other than the stable one is asked for, and a stable one exists.
+    pub(super) fn in_flight(&self) -> bool {
+        !self.state.stable.is_empty() && self.state.current != self.state.stable
+    }
+
+    /// Whether the steps decide: in flight and not taken back.
+    pub(super) fn stepping(&self) -> bool {
+        self.in_flight() && self.state.abort.is_none()
+    }
+
+    /// A template or step list that is new starts at the first step; the stable template needs
+    /// no steps.
+    pub(super) fn take_up_template(&mut self) {
+        let steps = self.plan.steps_hash();
+        let same_template = self.state.current == self.seen.template;
+        if same_template && self.state.steps == steps {
+            return;
+        }
+        let was_in_flight = self.in_flight();
+        if !same_template {
+            self.event(
+                "RolloutUpdated",
+                format!("Rollout updated to template {}", self.seen.template),
+            );
+        }
+        self.state = State {
+            stable: self.state.stable.clone(),
+            current: self.seen.template.clone(),
+            steps,
+            attempt: if same_template {
+                self.state.attempt + 1
+            } else {
+                0
+            },
+            progressed_at: self.now,
+            scale_down_at: std::mem::take(&mut self.state.scale_down_at),
+            ..State::default()
+        };
+        if !self.in_flight() {
+            self.state.index = self.plan.steps.len();
+            if was_in_flight {
+                self.event(
+                    "SkipSteps",
+                    "Rollback to the stable version: steps are skipped",
+                );
+            }
+        }
+        self.again = true;
+    }
+
+    /// The first version has nobody to be compared with: it is stable once it can serve.
+    pub(super) fn adopt_first_version(&mut self) {
+        if !self.state.stable.is_empty() {
+            return;
+        }
+        self.state.index = self.plan.steps.len();
+        if self.set(&self.state.current).available >= self.plan.replicas {
+            self.become_stable("Rollout completed: first version is available");
+        }
+    }
+
+    /// The new version serves everybody: all steps are done and all its pods are there.
+    pub(super) fn promote_when_done(&mut self) {
+        let skip = self.state.promote_full;
+        // Promoting is a step of its own: the last step completes one pass earlier.
+        let done = self.stepping()
+            && !self.again
+            && !self.plan.paused
+            && self.state.pause.is_none()
+            && (skip || self.state.index >= self.plan.steps.len());
+        if done && self.canary().available >= self.plan.replicas {
+            self.become_stable("Rollout completed: all steps are done");
+        }
+    }
+
+    fn become_stable(&mut self, message: &str) {
+        self.state.stable = self.state.current.clone();
+        self.state.index = self.plan.steps.len();
+        self.state.promote_full = false;
+        self.state.pause = None;
+        self.state.controller_pause = false;
+        self.event("RolloutCompleted", message);
+        self.again = true;
+    }
+
+    /// Takes the release back.
+    pub(super) fn abort(&mut self, why: String) {
+        let revision = self.canary().revision;
+        self.event(
+            "RolloutAborted",
+            format!("Rollout aborted update to revision {revision}: {why}"),
+        );
+        self.state.abort = Some(Aborted {
+            since: self.now,
+            why,
+        });
+        self.state.index = 0;
+        self.state.pause = None;
+        self.state.controller_pause = false;
+        self.again = true;
+    }
+
+    pub(super) fn event(&mut self, reason: &str, message: impl Into<String>) {
+        self.events.push(Event {
+            reason: reason.to_string(),
+            message: message.into(),
+        });
+    }
+
+    pub(super) fn set(&self, hash: &str) -> SetSeen {
+        self.seen.sets.get(hash).copied().unwrap_or_default()
+    }
+
+    pub(super) fn canary(&self) -> SetSeen {
+        self.set(&self.state.current)
+    }
+
+    /// The step under way; none once all are done or skipped.
+    pub(super) fn current_step(&self) -> Option<&'a Step> {
+        if self.state.promote_full {
+            return None;
+        }
+        self.plan.steps.get(self.state.index)
+    }
+
+    /// The steps up to the one under way.
+    fn begun(&self) -> &'a [Step] {
+        let end = (self.state.index + 1).min(self.plan.steps.len());
+        self.plan.steps.get(..end).unwrap_or_default()
+    }
+
+    /// The weight that the steps ask for: the last one set, everything once all are done.
+    pub(super) fn set_weight(&self) -> u16 {
+        if !self.stepping() {
+            return 0;
+        }
+        if self.current_step().is_none() {
+            return ALL_BP;
+        }
+        last_weight(self.begun())
+    }
+
+    /// The weight before the step under way: in force until the canary has its pods.
+    pub(super) fn weight_before(&self) -> u16 {
+        let end = self.state.index.min(self.plan.steps.len());
+        last_weight(self.plan.steps.get(..end).unwrap_or_default())
+    }
+
+    /// The header routes that the steps up to the one under way leave in force, in managed order.
+    pub(super) fn routes(&self) -> Vec<HeaderRoute> {
+        if !self.stepping() || self.current_step().is_none() {
+            return Vec::new();
+        }
+        routes_after(self.begun(), &self.plan.managed_routes)
+    }
+
+    /// How many pods the canary should have, by the steps up to the one under way.
+    pub(super) fn canary_wanted(&self) -> u32 {
+        if self.current_step().is_none() {
+            return self.plan.replicas;
+        }
+        let scale = self.begun().iter().rev().find_map(|step| match step {
+            Step::SetCanaryScale(scale) => Some(*scale),
+            _ => None,
+        });
+        let share = |of: u64, in_all: u64| {
+            u32::try_from((u64::from(self.plan.replicas) * of).div_ceil(in_all)).unwrap_or(u32::MAX)
+        };
+        match scale {
+            Some(CanaryScale::Replicas(n)) => n,
+            Some(CanaryScale::Percent(percent)) => share(u64::from(percent), 100),
+            Some(CanaryScale::MatchTrafficWeight) | None => {
+                let by_weight = share(u64::from(self.set_weight()), u64::from(ALL_BP));
+                // A header route without a pod behind it would answer 503.
+                by_weight.max(u32::from(!self.routes().is_empty()).min(self.plan.replicas))
+            }
+        }
+    }
+
+    /// How long the progress clock still runs; `None` while it stands.
+    pub(super) fn deadline_left(&self) -> Duration {
+        self.plan
+            .progress_deadline
+            .saturating_sub(self.now.since(self.state.progressed_at))
+    }
+}
+
+/// Everything, in basis points.
+pub(super) const ALL_BP: u16 = 10_000;
+
+fn last_weight(steps: &[Step]) -> u16 {
+    let set = steps.iter().rev().find_map(|step| match step {
+        Step::SetWeight(weight) => Some(*weight),
+        _ => None,
+    });
+    set.unwrap_or(0)
+}
+
+/// The header routes in force after `steps`, in the order of `managed`. A route set again has its
+/// last matches.
+pub(super) fn routes_after(steps: &[Step], managed: &[String]) -> Vec<HeaderRoute> {
+    let last = |name: &String| {
+        let change = steps.iter().rev().find_map(|step| match step {
+            Step::AddHeaderRoute(route) if route.name == *name => Some(Some(route.clone())),
+            Step::RemoveHeaderRoute(removed) if removed == name => Some(None),
+            _ => None,
+        });
+        change.flatten()
+    };
+    managed.iter().filter_map(last).collect()
+}

@@ -1,0 +1,467 @@
+use super::*;
+use crate::plan::Step;
+use crate::verb;
+use serde_json::{Value, json};
+
+/// A plan of four replicas with these steps.
+pub(super) fn plan(steps: Value) -> Plan {
+    plan_with(steps, json!({}))
+}
+
+/// The same, with further fields of `spec`.
+pub(super) fn plan_with(steps: Value, spec: Value) -> Plan {
+    let mut document = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": {"app": "shop"}},
+            "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {}},
+            "strategy": {"canary": {
+                "stableService": "shop", "canaryService": "shop-canary",
+                "trafficRouting": {"plugins": {"serin/wasm": {}}}, "steps": steps,
+            }},
+        },
+    });
+    let fields = spec.as_object().unwrap();
+    for (name, value) in fields {
+        document["spec"][name] = value.clone();
+    }
+    Plan::parse(&document, "default").unwrap()
+}
+
+/// A world that does at once what a decision says.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) seen: Observation,
+    pub(super) now: Timestamp,
+    pub(super) last: Decision,
+    pub(super) events: Vec<String>,
+}
+
+impl World {
+    /// Version `one` serves everybody.
+    pub(super) fn with(plan: Plan) -> World {
+        let seen = Observation {
+            template: "one".into(),
+            ..Observation::default()
+        };
+        let last = step(&plan, &seen, Timestamp(1_000));
+        let now = Timestamp(1_000);
+        let mut world = World {
+            plan,
+            seen,
+            now,
+            last,
+            events: Vec::new(),
+        };
+        world.settle();
+        assert_eq!(world.last.phase, Phase::Healthy);
+        world
+    }
+
+    /// Asks for another template.
+    pub(super) fn release(&mut self, template: &str) {
+        self.seen.template = template.into();
+        self.settle();
+    }
+
+    /// One pass: decide, store, do.
+    pub(super) fn pass(&mut self) {
+        self.last = step(&self.plan, &self.seen, self.now);
+        self.seen.state = self.last.state.clone();
+        self.events
+            .extend(self.last.events.iter().map(|event| event.reason.clone()));
+        let next = 1 + self
+            .seen
+            .sets
+            .values()
+            .map(|set| set.revision)
+            .max()
+            .unwrap_or(0);
+        for (hash, pods) in &self.last.sets {
+            let set = self.seen.sets.entry(hash.clone()).or_default();
+            set.revision = if set.revision == 0 {
+                next
+            } else {
+                set.revision
+            };
+            set.desired = *pods;
+        }
+        for (hash, set) in &mut self.seen.sets {
+            set.desired = self.last.sets.get(hash).copied().unwrap_or(0);
+        }
+        for run in &self.last.runs {
+            let fresh = RunSeen {
+                phase: RunPhase::Running,
+                message: String::new(),
+            };
+            self.seen.runs.entry(run.name.clone()).or_insert(fresh);
+        }
+    }
+
+    /// Every pod wanted is there, every proxy runs the wanted traffic.
+    pub(super) fn comply(&mut self) {
+        for set in self.seen.sets.values_mut() {
+            set.replicas = set.desired;
+            set.available = set.desired;
+        }
+        self.seen.traffic = Some(self.last.traffic.clone());
+    }
+
+    /// Passes until nothing changes.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..50 {
+            let before = (self.seen.clone(), self.last.clone());
+            self.pass();
+            self.comply();
+            if before == (self.seen.clone(), self.last.clone()) {
+                return;
+            }
+        }
+        panic!("does not settle: {:?}", self.last);
+    }
+
+    fn later(&mut self, seconds: i64) {
+        self.now = Timestamp(self.now.0 + seconds * 1000);
+        self.settle();
+    }
+
+    fn promote(&mut self) {
+        self.seen.state = verb::promote(&self.plan, &self.seen.state, false).unwrap();
+        self.settle();
+    }
+
+    fn end_run(&mut self, phase: RunPhase) {
+        let run = RunSeen {
+            phase,
+            message: "because".into(),
+        };
+        for seen in self
+            .seen
+            .runs
+            .values_mut()
+            .filter(|seen| !seen.phase.completed())
+        {
+            *seen = run.clone();
+        }
+        self.settle();
+    }
+
+    pub(super) fn weight(&self) -> u16 {
+        self.last
+            .traffic
+            .canary
+            .as_ref()
+            .map_or(0, |canary| canary.weight_bp)
+    }
+
+    fn routes(&self) -> Vec<&str> {
+        let canary = self.last.traffic.canary.as_ref();
+        canary.map_or(Vec::new(), |c| {
+            c.routes.iter().map(|r| r.name.as_str()).collect()
+        })
+    }
+}
+
+fn analysis() -> Value {
+    json!({"analysis": {"templates": [{"templateName": "ok"}]}})
+}
+
+fn header_route() -> Value {
+    json!({"setHeaderRoute": {"name": "beta", "match": [
+        {"headerName": "x-canary", "headerValue": {"exact": "true"}}]}})
+}
+
+#[test]
+fn the_first_version_is_stable_without_steps() {
+    let world = World::with(plan(json!([{"setWeight": 10}, {"pause": {}}])));
+    assert_eq!(world.last.state.stable, "one");
+    assert_eq!(world.last.sets["one"], 4);
+    assert_eq!(world.last.why, Why::Done);
+}
+
+#[test]
+fn a_release_goes_step_by_step_to_the_end() {
+    let mut world = World::with(plan(json!([
+        header_route(), {"pause": {}}, {"setWeight": 10}, analysis(), {"setWeight": 50},
+        {"setHeaderRoute": {"name": "beta"}}, {"pause": {"duration": 30}}
+    ])));
+    world.release("two");
+    assert_eq!((world.weight(), world.routes()), (0, vec!["beta"]));
+    assert_eq!(world.last.why, Why::Paused(PauseReason::CanaryPauseStep));
+    assert_eq!(world.last.sets["two"], 1);
+
+    world.promote();
+    assert_eq!((world.weight(), world.routes()), (1000, vec!["beta"]));
+    assert_eq!(world.last.runs[0].name, "shop-two-2-3");
+    assert_eq!(world.last.phase, Phase::Progressing);
+
+    world.end_run(RunPhase::Successful);
+    assert_eq!((world.weight(), world.routes()), (5000, vec![]));
+    assert_eq!(world.last.phase, Phase::Paused);
+    assert_eq!(world.last.look_again, Some(Duration::from_secs(30)));
+
+    world.later(29);
+    assert_eq!(world.last.phase, Phase::Paused);
+    world.later(1);
+    assert_eq!(world.last.phase, Phase::Healthy);
+    assert_eq!(
+        world.last.traffic,
+        Traffic {
+            stable: "two".into(),
+            canary: None
+        }
+    );
+    assert_eq!(
+        world.last.sets["one"], 4,
+        "the old pods stay for their delay"
+    );
+    world.later(30);
+    assert_eq!(world.last.sets.get("one"), None);
+}
+
+#[test]
+fn a_failed_analysis_takes_the_release_back() {
+    let mut world = World::with(plan(json!([{"setWeight": 10}, analysis(), {"pause": {}}])));
+    world.release("two");
+    world.end_run(RunPhase::Failed);
+    assert_eq!(world.last.phase, Phase::Degraded);
+    assert_eq!(
+        world.last.why.to_string(),
+        "RolloutAborted: Rollout aborted update to revision 2: Step-based analysis phase \
+         error/failed: because"
+    );
+    assert_eq!(
+        world.last.traffic,
+        Traffic {
+            stable: "one".into(),
+            canary: None
+        }
+    );
+    assert_eq!(
+        world.last.services,
+        Services {
+            stable: "one".into(),
+            canary: "one".into()
+        }
+    );
+    assert_eq!(world.last.sets["two"], 1);
+    world.later(30);
+    assert_eq!(world.last.sets.get("two"), None);
+}
+
+#[test]
+fn a_retry_starts_at_the_first_step_with_runs_of_its_own() {
+    let mut world = World::with(plan(json!([{"setWeight": 10}, analysis()])));
+    world.release("two");
+    world.end_run(RunPhase::Error);
+    world.seen.state = verb::retry(&world.seen.state, world.now).unwrap();
+    world.settle();
+    assert_eq!(world.weight(), 1000);
+    assert_eq!(world.last.runs[0].name, "shop-two-2-1.1");
+}
+
+#[test]
+fn an_inconclusive_analysis_waits_and_promoting_skips_it() {
+    let mut world = World::with(plan(
+        json!([{"setWeight": 10}, analysis(), {"setWeight": 20}, {"pause": {}}]),
+    ));
+    world.release("two");
+    world.end_run(RunPhase::Inconclusive);
+    assert_eq!(
+        world.last.why,
+        Why::Paused(PauseReason::InconclusiveAnalysisRun)
+    );
+    assert_eq!(world.weight(), 1000);
+    world.promote();
+    assert_eq!(world.weight(), 2000);
+}
+
+#[test]
+fn a_background_analysis_takes_the_release_back_at_any_step() {
+    let mut document =
+        plan(json!([{"setWeight": 10}, {"pause": {}}, {"setWeight": 20}, {"pause": {}}]));
+    document.background = Some(crate::plan::Background {
+        analysis: AnalysisRef::default(),
+        starting_step: 2,
+    });
+    let mut world = World::with(document);
+    world.release("two");
+    assert_eq!(world.last.runs, []);
+    world.promote();
+    assert_eq!(world.last.runs[0].name, "shop-two-2");
+    world.end_run(RunPhase::Failed);
+    assert_eq!((world.last.phase, world.weight()), (Phase::Degraded, 0));
+}
+
+#[test]
+fn the_weight_before_stays_until_the_canary_has_its_pods() {
+    let mut world = World::with(plan(
+        json!([{"setWeight": 10}, {"pause": {}}, {"setWeight": 75}, {"pause": {}}]),
+    ));
+    world.release("two");
+    world.seen.state = verb::promote(&world.plan, &world.seen.state, false).unwrap();
+    world.pass();
+    world.pass();
+    assert_eq!((world.weight(), world.last.sets["two"]), (1000, 3));
+    world.comply();
+    world.pass();
+    assert_eq!(world.weight(), 7500);
+}
+
+#[test]
+fn a_step_is_not_complete_before_every_proxy_runs_it() {
+    let mut world = World::with(plan(json!([{"setWeight": 10}, {"setWeight": 20}])));
+    world.seen.template = "two".into();
+    for _ in 0..3 {
+        world.pass();
+        let traffic = world.seen.traffic.clone();
+        world.comply();
+        world.seen.traffic = traffic;
+    }
+    assert_eq!((world.last.state.index, world.weight()), (0, 1000));
+}
+
+#[test]
+fn a_new_template_in_flight_starts_again_and_the_old_canary_gets_nothing() {
+    let mut world = World::with(plan(json!([{"setWeight": 50}, {"pause": {}}])));
+    world.release("two");
+    world.seen.template = "three".into();
+    world.pass();
+    assert_eq!(world.weight(), 0);
+    assert_eq!(
+        world.last.services.canary, "two",
+        "until every proxy sends it nothing"
+    );
+    assert_eq!(world.last.sets["two"], 2);
+    world.settle();
+    assert_eq!(
+        world.last.traffic.canary.as_ref().unwrap().revision,
+        "three"
+    );
+}
+
+#[test]
+fn going_back_to_the_stable_template_skips_the_steps() {
+    let mut world = World::with(plan(json!([{"setWeight": 50}, {"pause": {}}])));
+    world.release("two");
+    world.release("one");
+    assert_eq!((world.last.phase, world.weight()), (Phase::Healthy, 0));
+    assert!(world.events.contains(&"SkipSteps".to_string()));
+}
+
+#[test]
+fn promoting_in_full_skips_all_but_waits_for_the_pods() {
+    let mut world = World::with(plan(json!([{"setWeight": 25}, {"pause": {}}, analysis()])));
+    world.release("two");
+    world.seen.state = verb::promote(&world.plan, &world.seen.state, true).unwrap();
+    world.pass();
+    assert_eq!((world.weight(), world.last.sets["two"]), (2500, 4));
+    world.settle();
+    assert_eq!(
+        (world.last.phase, world.last.state.stable.as_str()),
+        (Phase::Healthy, "two")
+    );
+}
+
+#[test]
+fn a_canary_without_pods_gets_no_requests_until_they_are_back() {
+    let mut world = World::with(plan(
+        json!([header_route(), {"setWeight": 50}, {"pause": {}}]),
+    ));
+    world.release("two");
+    world.seen.sets.get_mut("two").unwrap().available = 0;
+    world.pass();
+    assert_eq!((world.weight(), world.routes()), (0, vec![]));
+    world.settle();
+    assert_eq!((world.weight(), world.routes()), (5000, vec!["beta"]));
+}
+
+#[test]
+fn pods_that_never_come_exceed_the_deadline() {
+    let mut world = World::with(plan_with(
+        json!([{"setWeight": 50}]),
+        json!({"progressDeadlineSeconds": 60}),
+    ));
+    world.seen.template = "two".into();
+    world.pass();
+    world.pass();
+    assert_eq!(world.last.why, Why::TooFewPods);
+    world.now = Timestamp(world.now.0 + 60_000);
+    world.pass();
+    assert_eq!(
+        world.last.why,
+        Why::DeadlineExceeded {
+            set: "shop-two".into()
+        }
+    );
+    assert_eq!(world.last.phase, Phase::Degraded);
+
+    world.plan.progress_deadline_abort = true;
+    world.pass();
+    assert!(
+        world.last.why.to_string().starts_with("RolloutAborted"),
+        "{}",
+        world.last.why
+    );
+}
+
+#[test]
+fn a_paused_rollout_stays_where_it_is() {
+    let mut world = World::with(plan(
+        json!([{"setWeight": 25}, {"pause": {"duration": 5}}, {"setWeight": 50}]),
+    ));
+    world.release("two");
+    world.plan.paused = true;
+    world.later(60);
+    assert_eq!(
+        (world.weight(), &world.last.why),
+        (2500, &Why::ManuallyPaused)
+    );
+    world.plan.paused = false;
+    world.settle();
+    assert_eq!(world.last.phase, Phase::Healthy);
+}
+
+#[test]
+fn canary_scale_is_apart_from_the_weight_until_it_follows_again() {
+    let mut world = World::with(plan(json!([
+        {"setCanaryScale": {"replicas": 3}}, {"setWeight": 25}, {"pause": {}},
+        {"setCanaryScale": {"weight": 50}}, {"pause": {}},
+        {"setCanaryScale": {"matchTrafficWeight": true}}, {"pause": {}}
+    ])));
+    world.release("two");
+    assert_eq!((world.weight(), world.last.sets["two"]), (2500, 3));
+    world.promote();
+    assert_eq!(world.last.sets["two"], 2);
+    world.promote();
+    assert_eq!(world.last.sets["two"], 1);
+}
+
+#[test]
+fn verbs_are_refused_where_they_make_no_sense() {
+    let mut world = World::with(plan(json!([{"setWeight": 25}, {"pause": {}}])));
+    let refused = |result: Result<State, verb::VerbRefusal>| result.unwrap_err().to_string();
+    let idle = world.seen.state.clone();
+    assert!(refused(verb::promote(&world.plan, &idle, false)).contains("no release is in flight"));
+    assert!(refused(verb::abort(&idle, world.now)).contains("no release is in flight"));
+    world.release("two");
+    assert!(refused(verb::retry(&world.seen.state, world.now)).contains("is not aborted"));
+    world.seen.state = verb::abort(&world.seen.state, world.now).unwrap();
+    world.settle();
+    assert!(refused(verb::promote(&world.plan, &world.seen.state, true)).contains("retry starts"));
+    assert_eq!(world.last.state.index, 0);
+}
+
+#[test]
+fn a_change_of_the_steps_in_flight_starts_again() {
+    let mut world = World::with(plan(json!([{"setWeight": 25}, {"pause": {}}])));
+    world.release("two");
+    world.plan.steps = vec![
+        Step::SetWeight(100),
+        Step::Pause(crate::plan::Pause::UntilPromoted),
+    ];
+    world.settle();
+    assert_eq!(world.weight(), 100);
+}
