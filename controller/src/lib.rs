@@ -1,5 +1,8 @@
 //! The controller.
 
+pub mod client;
+pub mod clock;
 pub mod draw;
 pub mod local;
+pub mod traffic_report;
 pub mod view;

@@ -3,6 +3,8 @@
 
 pub mod desk;
 mod options;
+pub mod socket;
+pub mod traffic;
 
 pub use desk::Desk;
 pub use options::{DEFAULT_GATEWAY, DEFAULT_STATE, Options};
