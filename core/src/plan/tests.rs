@@ -1,5 +1,6 @@
 use super::*;
 use crate::wire::{AllOf, Match, Subject, Test};
+use proptest::prelude::*;
 use serde_json::json;
 
 /// A Rollout with these steps and this trafficRouting.
@@ -275,12 +276,76 @@ fn steps_read_back_as_a_user_writes_them() {
     );
 }
 
-proptest::proptest! {
+/// Any JSON, with the API's own field names among its keys.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        let key = prop_oneof![
+            Just("setWeight"),
+            Just("pause"),
+            Just("duration"),
+            Just("analysis"),
+            Just("templates"),
+            Just("args"),
+            Just("valueFrom"),
+            Just("setHeaderRoute"),
+            Just("match"),
+            Just("headerValue"),
+            Just("name"),
+            Just("setCanaryScale"),
+            Just("istio"),
+            Just("plugins"),
+            Just("serin/wasm"),
+            Just("routes"),
+            Just("any"),
+            Just("all"),
+            Just("header"),
+            Just("not"),
+            Just("regex"),
+            Just("sticky"),
+        ];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            proptest::collection::vec((key, inner), 0..5).prop_map(|fields| {
+                fields
+                    .into_iter()
+                    .map(|(name, value)| (name.to_string(), value))
+                    .collect()
+            }),
+        ]
+    })
+}
+
+proptest! {
     #[test]
-    fn no_manifest_makes_parsing_panic(text in "[\\[\\]{}:,\"a-zA-Z0-9 ]{0,200}") {
-        if let Ok(value) = serde_json::from_str::<Value>(&text) {
-            let _ = Plan::parse(&rollout(value.clone(), value.clone()), "default");
-            let _ = Plan::parse(&value, "default");
+    fn whatever_stands_in_a_manifest_is_read_or_refused_by_path(
+        value in any_json(), at in 0..PLACES.len()
+    ) {
+        let mut document = rollout(json!([]), wasm());
+        *document.pointer_mut(PLACES[at]).unwrap() = value;
+        if let Err(refused) = Plan::parse(&document, "default") {
+            prop_assert!(!refused.0.is_empty());
+            for error in refused.0 {
+                prop_assert!(!error.message.is_empty());
+            }
         }
     }
 }
+
+/// Where arbitrary values are put.
+const PLACES: [&str; 8] = [
+    "",
+    "/metadata",
+    "/spec",
+    "/spec/selector",
+    "/spec/template",
+    "/spec/strategy",
+    "/spec/strategy/canary/steps",
+    "/spec/strategy/canary/trafficRouting",
+];
