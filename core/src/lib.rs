@@ -5,6 +5,7 @@
 #[cfg(feature = "analysis")]
 pub mod analysis;
 pub mod field;
+pub mod metric;
 pub mod plan;
 pub mod revision;
 pub mod route;

@@ -1,10 +1,55 @@
 //! What the controller tells the filter: one JSON document. Both sides use these types, these
 //! limits and this validation, so the filter accepts whatever the controller sends.
 
+mod validate;
+
+use crate::field::{FieldError, FieldErrors};
 use serde::{Deserialize, Serialize};
 
 /// The version of this document; the filter takes no other.
 pub const VERSION: u32 = 1;
+
+/// Bytes of the document. An API server takes objects of about 1.5 MB, and every proxy parses it.
+pub const MAX_CONFIG: usize = 1_400_000;
+/// Rules: one per release in flight, so already a very large mesh.
+pub const MAX_RULES: usize = 10_000;
+/// Hosts of all rules; a Service has at most six DNS forms.
+pub const MAX_HOSTS: usize = 60_000;
+/// Characters of a host: the most that DNS allows.
+pub const MAX_HOST: usize = 253;
+/// Characters of names that Kubernetes keeps to a DNS label, of header and cookie names.
+pub const MAX_NAME: usize = 63;
+/// Characters of the longest label value: an object's name.
+pub const MAX_LABEL: usize = 253;
+/// Bytes of a salt: namespace, name and hash with their separators.
+pub const MAX_SALT: usize = 512;
+/// Sticky keys of a canary.
+pub const MAX_STICKY: usize = 8;
+/// Managed routes of a canary.
+pub const MAX_ROUTES: usize = 64;
+/// Alternatives of a managed route.
+pub const MAX_ANY: usize = 64;
+/// Conditions of an alternative.
+pub const MAX_ALL: usize = 16;
+/// Conditions of all rules.
+pub const MAX_CONDITIONS: usize = 20_000;
+/// Bytes that a value is compared with.
+pub const MAX_VALUE: usize = 1_024;
+/// Bytes of a regular expression.
+pub const MAX_REGEX: usize = 512;
+/// Regular expressions of all rules: with [`REGEX_PROGRAM`], 8 MiB of a proxy's memory at most.
+pub const MAX_REGEXES: usize = 256;
+/// Bytes of a compiled regular expression.
+pub const REGEX_PROGRAM: usize = 32 * 1_024;
+/// Bytes of the longest value that a regular expression is tried on; a longer one matches none.
+/// Its cost is at worst program times value, and the client chooses the value.
+pub const REGEX_SUBJECT: usize = 2_048;
+/// The weight that is every request.
+pub const WEIGHT_ALL: u16 = 10_000;
+/// Label sets that one proxy thread counts apart; Envoy keeps the stats of each for ever.
+pub const MAX_LABEL_SETS: usize = 2_048;
+/// Requests in flight that one proxy thread keeps account of.
+pub const MAX_STREAMS: usize = 65_536;
 
 /// What one filter instance does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +72,31 @@ pub struct FilterConfig {
     /// none, `proxy` says all.
     #[serde(default)]
     pub rules: Vec<Rule>,
+}
+
+impl FilterConfig {
+    /// Reads and validates the document.
+    pub fn from_json(json: &[u8]) -> Result<FilterConfig, FieldErrors> {
+        let refuse = |message: String| {
+            let path = "config".to_string();
+            FieldErrors(vec![FieldError { path, message }])
+        };
+        if json.len() > MAX_CONFIG {
+            let bytes = json.len();
+            return Err(refuse(format!(
+                "has {bytes} bytes, expected at most {MAX_CONFIG}"
+            )));
+        }
+        let config: FilterConfig =
+            serde_json::from_slice(json).map_err(|error| refuse(error.to_string()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks every limit; the filter takes whatever this accepts.
+    pub fn validate(&self) -> Result<(), FieldErrors> {
+        validate::validate(self)
+    }
 }
 
 /// Where a filter stands: at the caller (or gateway), or in front of the pod.

@@ -1,0 +1,238 @@
+//! One VM: a worker's configurations, requests and counts. A callback comes in; what the filter
+//! does about it is here, from top to bottom in the order of a request's life.
+
+use crate::counts::Counts;
+use crate::host::{self, HostError, Kind};
+use crate::pairs::Pairs;
+use crate::root::{Active, Counted, Root};
+use crate::streams::Streams;
+use serin_core::metric;
+use serin_core::route::{Request, Table};
+use serin_core::wire::{Role, VARIANT_HEADER, Variant};
+use std::cell::RefCell;
+
+/// The first tick comes once all workers have taken a configuration in: it shows the generation,
+/// which must not be seen before requests are routed by it.
+const FIRST_TICK: u32 = 50;
+/// Ticks after that: how old the counts may be that Prometheus scrapes.
+const TICK: u32 = 1_000;
+/// Ticks of another root, per root, after which one that has not ticked is gone. All timers of a
+/// VM belong to one thread and have the same period, so two apart is already out of the ordinary.
+const MISSED: usize = 16;
+
+thread_local! {
+    static VM: RefCell<Vm> = RefCell::default();
+}
+
+/// Runs a callback. The host makes none inside another but for memory, which is apart; should it
+/// all the same, `otherwise` is the answer.
+pub(crate) fn with_vm<R>(otherwise: R, callback: impl FnOnce(&mut Vm) -> R) -> R {
+    VM.with(|vm| match vm.try_borrow_mut() {
+        Ok(mut vm) => callback(&mut vm),
+        Err(_) => otherwise,
+    })
+}
+
+/// All that a VM knows.
+#[derive(Debug, Default)]
+pub(crate) struct Vm {
+    roots: Vec<Root>,
+    streams: Streams,
+    counts: Counts,
+    random: u64,
+}
+
+/// What the headers said.
+struct Decision {
+    /// The rule, and the side that the request goes to.
+    to: Option<(usize, Variant)>,
+    sent_variant: bool,
+}
+
+impl Vm {
+    /// A root context begins.
+    pub(crate) fn start_root(&mut self, context: u32) {
+        if self.root(context).is_none() {
+            self.roots.push(Root {
+                context,
+                ..Root::default()
+            });
+        }
+    }
+
+    /// A root context gets its configuration; `false` refuses it.
+    pub(crate) fn configure(&mut self, context: u32, size: usize) -> bool {
+        let active = match host::configuration(size, Active::from_json) {
+            Ok(Ok(active)) => active,
+            Ok(Err(errors)) => {
+                host::log_error(&errors.to_string());
+                return false;
+            }
+            Err(HostError) => {
+                self.counts.host_error();
+                return false;
+            }
+        };
+        self.start_root(context);
+        if let Some(root) = self.root(context) {
+            root.active = Some(active);
+            root.unseen = true;
+        }
+        self.expect(host::tick_every(FIRST_TICK));
+        true
+    }
+
+    /// A request begins. Where no release is in flight, that is all that ever happens to it.
+    pub(crate) fn start_stream(&mut self, context: u32, root: u32) {
+        let root = self.root(root);
+        if let Some(root) = root.filter(|root| root.active.as_ref().is_some_and(|a| !a.is_idle())) {
+            let root = root.context;
+            if self.streams.insert(context, root) {
+                self.counts.overflow();
+            }
+        }
+    }
+
+    /// A request's headers are there: it is decided, and its header written.
+    pub(crate) fn request(&mut self, context: u32) {
+        let Some(stream) = self.streams.find(context) else {
+            return;
+        };
+        let now = host::monotonic();
+        stream.started = now.unwrap_or_default();
+        let root = stream.root;
+        let random = &mut self.random;
+        let Some(active) = active(&mut self.roots, root) else {
+            return;
+        };
+        let mut failed = u64::from(now.is_err());
+        let mut to = None;
+        if active.config.role == Role::Source {
+            let draw = || next(random, now.unwrap_or_default());
+            let table = &active.table;
+            let decided = host::request_headers(|headers| decide(table, headers, draw));
+            match decided.and_then(Decision::carry_out) {
+                Ok(decided) => to = decided,
+                Err(HostError) => failed += 1,
+            }
+        }
+        let counted = match to {
+            Some((rule, variant)) => active.routed(rule, variant, &mut self.counts),
+            None => active.rest(&mut self.counts),
+        };
+        match counted {
+            Counted::Nowhere => {}
+            Counted::Overflow => self.counts.overflow(),
+            Counted::In(series) => stream.series = Some(series),
+        }
+        for _ in 0..failed {
+            self.counts.host_error();
+        }
+    }
+
+    /// A request is over.
+    pub(crate) fn log(&mut self, context: u32) {
+        let Some(stream) = self.streams.take(context) else {
+            return;
+        };
+        let Some(series) = stream.series else {
+            return;
+        };
+        let now = self.expect(host::monotonic());
+        let code = self.expect(host::response_status());
+        let duration = now.map_or(0, |now| now.saturating_sub(stream.started));
+        self.counts
+            .request(series, code.flatten().unwrap_or_default(), duration);
+    }
+
+    /// A root context's time to flush; the counts are all roots'.
+    pub(crate) fn tick(&mut self, context: u32) {
+        let mut failed = 0;
+        if let Some(root) = self.root(context)
+            && std::mem::take(&mut root.unseen)
+        {
+            failed += u64::from(show_generation(root).is_err());
+            failed += u64::from(host::tick_every(TICK).is_err());
+        }
+        for _ in 0..failed {
+            self.counts.host_error();
+        }
+        self.forget_roots(context);
+        self.counts.flush();
+    }
+
+    /// The host ends a root context without a word, for a callback that says so would be made for
+    /// every request too. One whose timer has stopped has ended.
+    fn forget_roots(&mut self, ticked: u32) {
+        let most = MISSED * self.roots.len();
+        self.roots.retain_mut(|root| {
+            root.missed = match root.context == ticked {
+                true => 0,
+                false => root.missed + 1,
+            };
+            root.missed <= most
+        });
+    }
+
+    fn root(&mut self, context: u32) -> Option<&mut Root> {
+        find(&mut self.roots, context)
+    }
+
+    fn expect<T>(&mut self, result: Result<T, HostError>) -> Option<T> {
+        if result.is_err() {
+            self.counts.host_error();
+        }
+        result.ok()
+    }
+}
+
+/// The newest root is the one that requests come to.
+fn find(roots: &mut [Root], context: u32) -> Option<&mut Root> {
+    roots.iter_mut().rev().find(|root| root.context == context)
+}
+
+fn active(roots: &mut [Root], context: u32) -> Option<&mut Active> {
+    find(roots, context)?.active.as_mut()
+}
+
+fn decide(table: &Table, headers: Pairs<'_>, draw: impl FnOnce() -> u64) -> Decision {
+    let request = Request::read(headers);
+    let rule = table.find(request.authority);
+    Decision {
+        to: rule.map(|(index, rule)| (index, rule.choose(&request, headers, draw))),
+        sent_variant: request.sent_variant,
+    }
+}
+
+impl Decision {
+    /// Writes the header that says canary, or removes the one that a client sent. A request whose
+    /// header cannot be written goes to stable.
+    fn carry_out(self) -> Result<Option<(usize, Variant)>, HostError> {
+        match self.to {
+            Some((_, Variant::Canary)) => {
+                host::replace_request_header(VARIANT_HEADER, Variant::Canary.as_str())?;
+            }
+            _ if self.sent_variant => host::remove_request_header(VARIANT_HEADER)?,
+            _ => {}
+        }
+        Ok(self.to)
+    }
+}
+
+fn show_generation(root: &Root) -> Result<(), HostError> {
+    let Some(Active { config, .. }) = &root.active else {
+        return Ok(());
+    };
+    let labels = metric::prefix(&[("config", &config.name)]);
+    let id = host::define(Kind::Gauge, &format!("{labels}{}", metric::GENERATION))?;
+    host::record(id, config.generation)
+}
+
+/// A random number (SplitMix64). The time of each request goes in, so that workers, whose VMs are
+/// copies of one another, do not draw alike.
+fn next(state: &mut u64, now: u64) -> u64 {
+    *state = state.wrapping_add(now).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
