@@ -6,6 +6,7 @@ mod paint;
 mod row;
 mod steps;
 mod symbol;
+mod traffic;
 mod tree;
 
 use serin_core::time::Timestamp;
@@ -16,6 +17,7 @@ use crate::view::{RevisionView, RolloutView};
 pub use age::age;
 pub use paint::{Colour, Paint};
 pub use row::list;
+pub use traffic::traffic;
 
 /// One Rollout in full: its facts, its steps, and the tree of what belongs to it.
 pub fn rollout(view: &RolloutView, now: Timestamp, paint: Paint) -> String {
@@ -39,10 +41,12 @@ pub fn status(view: &RolloutView) -> String {
 }
 
 /// What a watcher in a pipe prints whenever it changes.
-pub fn change(view: &RolloutView) -> String {
+pub fn change(view: &RolloutView, paint: Paint) -> String {
+    let (icon, colour) = symbol::phase(view.phase);
     let mut line = format!(
-        "{}: {}, step {}, weight {}",
-        view.name,
+        "{} {}: {}, step {}, weight {}",
+        paint.colour(colour, icon),
+        paint.colour(Colour::Bold, &view.name),
         status(view),
         step_of(view),
         percent(view.actual_weight_bp)
@@ -125,14 +129,12 @@ fn images(view: &RolloutView, paint: Paint) -> Vec<String> {
     let mut seen: Vec<(&str, Vec<&str>)> = Vec::new();
     let in_use = |r: &&RevisionView| r.role.is_some() || !r.pods.is_empty();
     for revision in view.revisions.iter().filter(in_use) {
-        let roles = match seen.iter().position(|(image, _)| *image == revision.image) {
-            Some(known) => &mut seen[known].1,
-            None => {
-                seen.push((&revision.image, Vec::new()));
-                &mut seen.last_mut().expect("was pushed above").1
-            }
-        };
-        roles.extend(revision.role.as_deref());
+        let known = seen.iter().position(|(image, _)| *image == revision.image);
+        let at = known.unwrap_or_else(|| {
+            seen.push((&revision.image, Vec::new()));
+            seen.len() - 1
+        });
+        seen[at].1.extend(revision.role.as_deref());
     }
     seen.into_iter()
         .map(|(image, roles)| {

@@ -1,2 +1,11 @@
 //! The `serin` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use serin::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    serin::cli::run(Cli::parse()).await
+}

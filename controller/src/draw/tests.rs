@@ -129,6 +129,61 @@ fn weights_are_as_exact_as_they_are() {
     }
 }
 
+#[test]
+fn traffic_is_shown_by_revision_the_newest_first() {
+    use crate::traffic_report::{TrafficReport, VersionTraffic};
+    let version = |replica_set: &str, server_errors| VersionTraffic {
+        replica_set: replica_set.to_string(),
+        ok: 90,
+        server_errors,
+        users: 12,
+        users_with_errors: 3,
+        first_seen: NOW,
+        last_seen: NOW,
+    };
+    let report = TrafficReport {
+        url: String::new(),
+        host: "shop".into(),
+        rate: 200,
+        users: 1_000,
+        sent: 190,
+        ok: 180,
+        server_errors: 7,
+        failed: 1,
+        in_flight: 2,
+        skipped: 0,
+        last_failure: None,
+        versions: vec![
+            version("shop-aaa", 0),
+            version("shop-bbb", 7),
+            version("", 0),
+        ],
+    };
+    assert_eq!(
+        traffic(&report, Some(&waiting()), Paint::PLAIN),
+        "190 sent, 1 failed │ no version 90 ok, 0 errors, 12 users \
+         │ revision 2 (canary) 90 ok, 7 errors, 12 users \
+         │ revision 1 (stable) 90 ok, 0 errors, 12 users"
+    );
+}
+
+#[test]
+fn a_change_is_one_line() {
+    let mut view = waiting();
+    assert_eq!(
+        change(&view, Paint::PLAIN),
+        "॥ shop: Paused - CanaryPauseStep, step 1/3, weight 0.05, header routes by-header, \
+         revision 2 0/1 ready, revision 1 2/2 ready"
+    );
+    view.revisions.clear();
+    view.header_routes.clear();
+    view.message.clear();
+    assert_eq!(
+        change(&view, Paint::PLAIN),
+        "॥ shop: Paused, step 1/3, weight 0.05"
+    );
+}
+
 const NOW: Timestamp = Timestamp(1_000_000_000);
 
 /// Runs of spaces as one: columns are checked by a test of their own.

@@ -1,0 +1,112 @@
+//! The command line: arguments come in, an exit code goes out. Each command has a file of its own.
+
+mod get;
+mod list;
+mod screen;
+mod status;
+mod verb;
+mod watch;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::Client;
+use crate::local::DEFAULT_STATE;
+
+/// Canary releases for Istio and Envoy, decided in the data plane.
+#[derive(Debug, Parser)]
+#[command(name = "serin", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show a Rollout: its steps, its revisions, their pods and analysis runs
+    Get(get::Get),
+    /// List Rollouts
+    List(list::List),
+    /// Wait until a Rollout is Healthy or Degraded, and say which
+    Status(status::Status),
+    /// End a pause, or skip the step under way
+    Promote(verb::Promote),
+    /// Take a release back
+    Abort(verb::Abort),
+    /// Start an aborted release again from its first step
+    Retry(verb::Retry),
+    /// Hold a release where it is until promoted
+    Pause(verb::Pause),
+    /// Ask for an older revision's template again
+    Undo(verb::Undo),
+}
+
+/// The server that a command speaks to.
+#[derive(Args, Clone, Debug)]
+struct Server {
+    /// The state directory of the `serin local` to speak to
+    #[arg(long, env = "SERIN_STATE", default_value = DEFAULT_STATE)]
+    state: PathBuf,
+    /// The Rollout's namespace
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+}
+
+impl Server {
+    fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.state)?)
+    }
+}
+
+/// A Rollout by its name, with or without the kind before it, as `kubectl argo rollouts` takes it.
+#[derive(Args, Clone, Debug)]
+struct Target {
+    /// The Rollout's name; `rollout NAME` and `ro NAME` mean the same
+    #[arg(required = true, num_args = 1..=2, value_name = "NAME")]
+    target: Vec<String>,
+}
+
+impl Target {
+    fn name(&self) -> anyhow::Result<&str> {
+        match self.target.as_slice() {
+            [name] => Ok(name),
+            [kind, name] if ["rollout", "rollouts", "ro"].contains(&kind.as_str()) => Ok(name),
+            [kind, ..] => anyhow::bail!("kind {kind:?} is unknown, expected rollout"),
+            [] => anyhow::bail!("no name is given, expected a Rollout's name"),
+        }
+    }
+}
+
+/// Runs a command. An error is printed once, with all that led to it.
+pub async fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Get(command) => command.run().await,
+        Command::List(command) => command.run().await,
+        Command::Status(command) => command.run().await,
+        Command::Promote(command) => command.run().await,
+        Command::Abort(command) => command.run().await,
+        Command::Retry(command) => command.run().await,
+        Command::Pause(command) => command.run().await,
+        Command::Undo(command) => command.run().await,
+    };
+    match done {
+        Ok(code) => code,
+        // Whoever reads the output has seen enough, as `head` has.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("serin: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests;

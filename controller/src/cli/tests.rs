@@ -1,0 +1,53 @@
+use clap::CommandFactory;
+
+use super::*;
+
+#[test]
+fn the_arguments_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn the_spellings_of_argo_rollouts_are_understood() {
+    for line in [
+        "serin get rollout shop -n prod --watch",
+        "serin get ro shop --no-color",
+        "serin get shop -w",
+        "serin list rollouts -A",
+        "serin status shop --watch --timeout 5m",
+        "serin status shop --watch=false",
+        "serin promote shop --full",
+        "serin retry rollout shop",
+        "serin undo shop --to-revision=2",
+    ] {
+        if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn another_kind_is_refused_by_name() {
+    let target = Target {
+        target: vec!["experiment".into(), "shop".into()],
+    };
+    let error = target.name().unwrap_err().to_string();
+    assert_eq!(error, "kind \"experiment\" is unknown, expected rollout");
+}
+
+#[test]
+fn a_status_watches_unless_told_otherwise() {
+    for (line, expected) in [
+        ("serin status shop", true),
+        ("serin status -w shop", true),
+        ("serin status --watch=false shop", false),
+    ] {
+        let Command::Status(status) = Cli::parse_from(line.split(' ')).command else {
+            panic!("{line} is no status");
+        };
+        assert!(
+            format!("{status:?}").contains(&format!("watch: {expected}")),
+            "{line}"
+        );
+    }
+}

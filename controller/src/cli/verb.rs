@@ -1,0 +1,99 @@
+//! The commands that act on a release. Each says what was done, or why not.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serin_core::verb::Verb;
+
+use super::{Server, Target, screen};
+
+/// `serin promote`
+#[derive(Args, Debug)]
+pub(super) struct Promote {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    server: Server,
+    /// Skip all steps and analysis that are left
+    #[arg(long)]
+    full: bool,
+}
+
+/// `serin abort`
+#[derive(Args, Debug)]
+pub(super) struct Abort {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// `serin retry`
+#[derive(Args, Debug)]
+pub(super) struct Retry {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// `serin pause`
+#[derive(Args, Debug)]
+pub(super) struct Pause {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// `serin undo`
+#[derive(Args, Debug)]
+pub(super) struct Undo {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    server: Server,
+    /// The revision to go back to; without it, the one before the current
+    #[arg(long, value_name = "N")]
+    to_revision: Option<u64>,
+}
+
+impl Promote {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let verb = Verb::Promote { full: self.full };
+        act(&self.server, &self.target, verb).await
+    }
+}
+
+impl Abort {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        act(&self.server, &self.target, Verb::Abort).await
+    }
+}
+
+impl Retry {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        act(&self.server, &self.target, Verb::Retry).await
+    }
+}
+
+impl Pause {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        act(&self.server, &self.target, Verb::Pause).await
+    }
+}
+
+impl Undo {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        // Argo Rollouts takes 0 for the one before the current.
+        let to_revision = self.to_revision.filter(|revision| *revision > 0);
+        act(&self.server, &self.target, Verb::Undo { to_revision }).await
+    }
+}
+
+async fn act(server: &Server, target: &Target, verb: Verb) -> anyhow::Result<ExitCode> {
+    let client = server.client()?;
+    let said = client.verb(&server.namespace, target.name()?, verb).await?;
+    screen::say(&said)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,48 @@
+//! What the traffic meets, on one line.
+
+use super::paint::{Colour, Paint};
+use crate::traffic_report::{TrafficReport, VersionTraffic};
+use crate::view::RolloutView;
+
+/// The counts so far; a version is called by its revision where the Rollout knows it.
+pub fn traffic(report: &TrafficReport, view: Option<&RolloutView>, paint: Paint) -> String {
+    let failed = match report.failed {
+        0 => "0 failed".to_string(),
+        some => paint.colour(Colour::Red, &format!("{some} failed")),
+    };
+    let mut line = format!("{} sent, {failed}", report.sent);
+    if report.skipped > 0 {
+        line.push_str(&format!(", {} skipped", report.skipped));
+    }
+    for version in report.versions.iter().rev() {
+        line.push_str(" │ ");
+        line.push_str(&answered(version, view, paint));
+    }
+    line
+}
+
+fn answered(version: &VersionTraffic, view: Option<&RolloutView>, paint: Paint) -> String {
+    let bad = match version.server_errors {
+        0 => "0 errors".to_string(),
+        some => paint.colour(Colour::Red, &format!("{some} errors")),
+    };
+    let name = name(version, view, paint);
+    format!("{name} {} ok, {bad}, {} users", version.ok, version.users)
+}
+
+fn name(version: &VersionTraffic, view: Option<&RolloutView>, paint: Paint) -> String {
+    if version.replica_set.is_empty() {
+        return "no version".to_string();
+    }
+    let revisions = view.map_or(&[][..], |view| &view.revisions);
+    let revision = revisions
+        .iter()
+        .find(|revision| revision.replica_set == version.replica_set);
+    match revision {
+        Some(revision) => {
+            let role = revision.role.as_deref().unwrap_or("old");
+            format!("revision {} ({})", revision.number, paint.role(role))
+        }
+        None => version.replica_set.clone(),
+    }
+}
