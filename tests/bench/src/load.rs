@@ -1,0 +1,119 @@
+//! The load: connections that stay open, each with one request on its way at any time.
+//!
+//! One thread sends, serves the upstreams and reads, without ever sleeping. It needs less time
+//! for a request than Envoy does, so Envoy always has work waiting, whatever it costs.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::upstream::{Arrived, BODY, Upstream, arrived};
+
+/// Enough for Envoy to have work while answers travel, few enough to look at one by one.
+const CONNECTIONS: usize = 16;
+
+/// Requests are prepared before the measurement and sent in turn.
+const PREPARED: usize = 4_096;
+
+/// An answer that takes longer means that something is broken.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The name that callers use; the rules under test know it.
+pub(crate) const HOST: &str = "shop.default.svc.cluster.local";
+
+/// The header that carries the user, on half of the requests.
+pub(crate) const USER_HEADER: &str = "x-user-id";
+
+/// The requests, the same for every variant.
+pub(crate) struct Requests {
+    prepared: Vec<Vec<u8>>,
+    next: usize,
+}
+
+impl Requests {
+    /// Four headers, and the user's as a fifth on half of them.
+    pub(crate) fn prepare(random: &mut fastrand::Rng) -> Self {
+        let prepared = (0..PREPARED)
+            .map(|i| {
+                let user = match i % 2 {
+                    0 => format!("{USER_HEADER}: user-{:04}\r\n", random.u32(0..1_000)),
+                    _ => String::new(),
+                };
+                format!(
+                    "GET /api/items/{}?page=2 HTTP/1.1\r\nhost: {HOST}:8080\r\n\
+                     user-agent: serin-bench/1\r\naccept: application/json\r\n\
+                     accept-language: en\r\n{user}\r\n",
+                    random.u32(0..10_000)
+                )
+                .into_bytes()
+            })
+            .collect();
+        Requests { prepared, next: 0 }
+    }
+
+    fn next(&mut self) -> &[u8] {
+        self.next = (self.next + 1) % self.prepared.len().max(1);
+        self.prepared.get(self.next).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Connections to one listener.
+pub(crate) struct Client(Vec<TcpStream>);
+
+/// What was sent in one slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) requests: u64,
+    pub(crate) took: Duration,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+        let open = || {
+            let connection = TcpStream::connect(address)?;
+            connection.set_nodelay(true)?;
+            connection.set_nonblocking(true)?;
+            Ok(connection)
+        };
+        let all: std::io::Result<Vec<_>> = (0..CONNECTIONS).map(|_| open()).collect();
+        all.map(Client)
+            .with_context(|| format!("connect to {address}"))
+    }
+
+    /// Sends until `slot` is over and then waits for the last answers.
+    pub(crate) fn send(
+        &mut self,
+        requests: &mut Requests,
+        upstreams: &mut [Upstream],
+        slot: Duration,
+    ) -> Result<Sent> {
+        let start = Instant::now();
+        for connection in &mut self.0 {
+            connection.write_all(requests.next())?;
+        }
+        let mut sent = self.0.len() as u64;
+        let mut waiting = self.0.len();
+        let mut took = start.elapsed();
+        while waiting > 0 {
+            ensure!(took < slot + PATIENCE, "no answer in {PATIENCE:?}");
+            upstreams.iter_mut().try_for_each(Upstream::serve)?;
+            for connection in &mut self.0 {
+                match arrived(connection, BODY.as_bytes())? {
+                    Arrived::Nothing => continue,
+                    Arrived::End => bail!("Envoy closed a connection"),
+                    Arrived::Whole if took < slot => {
+                        connection.write_all(requests.next())?;
+                        sent += 1;
+                    }
+                    Arrived::Whole => waiting -= 1,
+                }
+            }
+            took = start.elapsed();
+        }
+        Ok(Sent {
+            requests: sent,
+            took,
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! What the kernel tells about cores and CPU time, and how threads are bound to a core.
+
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::process::Command;
+
+/// Who works where. Load and upstreams share a core, so that Envoy has its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    pub(crate) load: usize,
+    pub(crate) envoy: usize,
+}
+
+/// The first and the last core that this process may use.
+pub(crate) fn cores() -> Result<Cores> {
+    let status = fs::read_to_string("/proc/self/status").context("/proc (is this Linux?)")?;
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .context("no Cpus_allowed_list in /proc/self/status")?;
+    match ends(list.trim()) {
+        Some((load, envoy)) if load != envoy => Ok(Cores { load, envoy }),
+        _ => bail!("cores {} are allowed, expected at least two", list.trim()),
+    }
+}
+
+/// The ends of a list like `0-3,8`.
+fn ends(list: &str) -> Option<(usize, usize)> {
+    let first = list.split([',', '-']).next()?;
+    let last = list.split([',', '-']).next_back()?;
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+/// Binds this process, and every thread it starts from now on, to one core.
+pub(crate) fn stay_on(core: usize) -> Result<()> {
+    let done = Command::new("taskset")
+        .args(["-a", "-p", "-c", &core.to_string()])
+        .arg(std::process::id().to_string())
+        .output()
+        .context("taskset (package util-linux)")?;
+    if !done.status.success() {
+        bail!("taskset: {}", String::from_utf8_lossy(&done.stderr).trim());
+    }
+    Ok(())
+}
+
+/// CPU time in nanoseconds that all threads of a process have used together. The kernel brings a
+/// running thread's value up to date only now and then: ask when the process is at rest.
+pub(crate) fn cpu_time_ns(pid: u32) -> Result<u64> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).context("the process is gone")? {
+        // A thread that ends between the listing and the reading takes its time with it.
+        if let Ok(line) = fs::read_to_string(task?.path().join("schedstat")) {
+            let used = line
+                .split(' ')
+                .next()
+                .and_then(|text| text.parse::<u64>().ok());
+            sum += used.with_context(|| format!("schedstat is {line:?}, expected numbers"))?;
+        }
+    }
+    Ok(sum)
+}
+
+/// The ticks that the hypervisor has taken from a core for others.
+pub(crate) fn stolen_ticks(core: usize) -> Result<u64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let name = format!("cpu{core}");
+    stat.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&name.as_str()))
+        .and_then(|fields| fields.get(8)?.parse().ok())
+        .with_context(|| format!("no {name} in /proc/stat"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_cores_has_two_ends() {
+        assert_eq!(ends("0-1"), Some((0, 1)));
+        assert_eq!(ends("2,4-6"), Some((2, 6)));
+        assert_eq!(ends("3"), Some((3, 3)));
+        assert_eq!(ends(""), None);
+    }
+}
