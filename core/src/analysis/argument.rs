@@ -1,0 +1,277 @@
+//! Arguments: where they come from, and how they get into a metric.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+use crate::field::Field;
+
+/// What arguments may refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct ArgContext<'a> {
+    /// The canary's template hash.
+    pub latest_hash: &'a str,
+    /// The stable template hash.
+    pub stable_hash: &'a str,
+    /// The Rollout as JSON.
+    pub rollout: &'a Value,
+}
+
+/// An argument as a template declares it or a Rollout gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Argument {
+    /// What metrics call it.
+    pub(super) name: String,
+    /// Where its value comes from; none: a template leaves it to the Rollout.
+    pub(super) source: Option<Source>,
+}
+
+/// Where an argument's value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Source {
+    /// The text itself.
+    Value(String),
+    /// The canary's template hash.
+    LatestHash,
+    /// The stable template hash.
+    StableHash,
+    /// A field of the Rollout.
+    Field(String),
+    /// A Secret in the run's namespace, read at each measurement.
+    Secret { name: String, key: String },
+}
+
+const SOURCES_OF_TEMPLATE: [&str; 2] = ["secretKeyRef", "fieldRef"];
+const SOURCES_OF_ROLLOUT: [&str; 2] = ["podTemplateHashValue", "fieldRef"];
+
+/// `spec.args` of a template.
+pub(super) fn template_arguments(field: &Field<'_>) -> Vec<Argument> {
+    arguments(field, &SOURCES_OF_TEMPLATE)
+}
+
+/// `analysis.args` of a Rollout.
+pub(super) fn rollout_arguments(field: &Field<'_>) -> Vec<Argument> {
+    arguments(field, &SOURCES_OF_ROLLOUT)
+}
+
+fn arguments(field: &Field<'_>, sources: &[&str]) -> Vec<Argument> {
+    let read = |each: Field<'_>| {
+        each.only(&["name", "value", "valueFrom"]);
+        let from = each.optional("valueFrom");
+        let source = match (each.optional("value"), &from) {
+            (Some(_), Some(from)) => {
+                from.refuse("stands beside value, expected one of them");
+                None
+            }
+            (Some(value), None) => value.string().map(|text| Source::Value(text.to_string())),
+            (None, Some(from)) => source(from, sources),
+            (None, None) => None,
+        };
+        Some(Argument {
+            name: each.required("name", "a name")?.name()?.to_string(),
+            source,
+        })
+    };
+    field.list().into_iter().filter_map(read).collect()
+}
+
+fn source(from: &Field<'_>, sources: &[&str]) -> Option<Source> {
+    from.only(sources);
+    if let Some(hash) = from.optional("podTemplateHashValue") {
+        return match hash.value().as_str() {
+            Some("Latest") => Some(Source::LatestHash),
+            Some("Stable") => Some(Source::StableHash),
+            _ => {
+                hash.expected("Latest or Stable");
+                None
+            }
+        };
+    }
+    if let Some(reference) = from.optional("fieldRef") {
+        reference.only(&["fieldPath"]);
+        let path = reference.required("fieldPath", "a field of the Rollout")?;
+        return path.name().map(|path| Source::Field(path.to_string()));
+    }
+    if let Some(secret) = from.optional("secretKeyRef") {
+        secret.only(&["name", "key"]);
+        return Some(Source::Secret {
+            name: secret
+                .required("name", "a Secret's name")?
+                .name()?
+                .to_string(),
+            key: secret
+                .required("key", "a key of the Secret")?
+                .name()?
+                .to_string(),
+        });
+    }
+    from.expected(sources.join(" or "));
+    None
+}
+
+impl Source {
+    /// The value, or why there is none.
+    pub(super) fn value(&self, context: ArgContext<'_>) -> Result<String, String> {
+        match self {
+            Source::Value(text) => Ok(text.clone()),
+            Source::LatestHash => Ok(context.latest_hash.to_string()),
+            Source::StableHash => Ok(context.stable_hash.to_string()),
+            Source::Field(path) => field_value(context.rollout, path),
+            Source::Secret { name, key } => Err(format!(
+                "takes its value from key {key} of Secret {name}, which local mode cannot read \
+                 (give it a value in the Rollout's args)"
+            )),
+        }
+    }
+}
+
+/// The value at `path` in the Rollout: a downward-API path such as `metadata.labels['app']`, or
+/// names and `[index]` joined by dots.
+fn field_value(rollout: &Value, path: &str) -> Result<String, String> {
+    let steps = path_steps(path).ok_or_else(|| format!("fieldPath {path:?} cannot be read"))?;
+    let mut found = rollout;
+    for step in &steps {
+        let next = match found {
+            Value::Object(object) => object.get(*step),
+            Value::Array(list) => step.parse::<usize>().ok().and_then(|index| list.get(index)),
+            _ => None,
+        };
+        found = next.ok_or_else(|| format!("fieldPath {path:?}: the Rollout has no {step}"))?;
+    }
+    match found {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(truth) => Ok(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(format!(
+            "fieldPath {path:?} is no text, number or truth value"
+        )),
+    }
+}
+
+/// `a.b[0].c['d.e']` as `a`, `b`, `0`, `c`, `d.e`.
+fn path_steps(path: &str) -> Option<Vec<&str>> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        if let Some(bracket) = rest.strip_prefix('[') {
+            let quote = bracket.chars().next().filter(|c| matches!(c, '\'' | '"'));
+            let (step, tail) = match quote {
+                Some(quote) => {
+                    let (step, tail) = bracket.get(1..)?.split_once(quote)?;
+                    (step, tail.strip_prefix(']')?)
+                }
+                None => bracket.split_once(']')?,
+            };
+            steps.push(step);
+            rest = tail;
+        } else {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let (step, tail) = rest.split_at_checked(end)?;
+            steps.push(step);
+            rest = tail;
+        }
+        rest = rest.strip_prefix('.').unwrap_or(rest);
+    }
+    (!steps.is_empty() && steps.iter().all(|step| !step.is_empty())).then_some(steps)
+}
+
+/// `value` with each `{{args.x}}` in its texts replaced.
+pub(super) fn substitute(value: &Value, args: &BTreeMap<String, String>) -> Result<Value, String> {
+    match value {
+        Value::String(text) => substitute_text(text, args).map(Value::String),
+        Value::Array(list) => list
+            .iter()
+            .map(|each| substitute(each, args))
+            .collect::<Result<_, _>>()
+            .map(Value::Array),
+        Value::Object(object) => object
+            .iter()
+            .map(|(name, each)| Ok((name.clone(), substitute(each, args)?)))
+            .collect::<Result<_, _>>()
+            .map(Value::Object),
+        other => Ok(other.clone()),
+    }
+}
+
+fn substitute_text(text: &str, args: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((tag, tail)) = after.split_once("}}") else {
+            return Err(format!("{text:?} has a {{{{ without its }}}}"));
+        };
+        let value = tag
+            .trim()
+            .strip_prefix("args.")
+            .and_then(|name| args.get(name));
+        let value = value.ok_or_else(|| format!("failed to resolve {{{{{}}}}}", tag.trim()))?;
+        filled.push_str(before);
+        filled.push_str(value);
+        rest = tail;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_path_reaches_any_primitive_of_the_rollout() {
+        let rollout = json!({
+            "metadata": {"name": "web", "labels": {"app.kubernetes.io/name": "shop"}},
+            "spec": {"replicas": 3, "template": {"metadata": {"labels": {"version": "v2"}}}},
+            "status": {"canary": {"weights": [{"weight": 5}]}},
+        });
+        let read = |path| field_value(&rollout, path);
+        assert_eq!(read("metadata.name"), Ok("web".into()));
+        assert_eq!(
+            read("metadata.labels['app.kubernetes.io/name']"),
+            Ok("shop".into())
+        );
+        assert_eq!(
+            read("spec.template.metadata.labels.version"),
+            Ok("v2".into())
+        );
+        assert_eq!(read("status.canary.weights[0].weight"), Ok("5".into()));
+        assert_eq!(read("spec.replicas"), Ok("3".into()));
+        assert_eq!(
+            read("spec.nothing"),
+            Err("fieldPath \"spec.nothing\": the Rollout has no nothing".into())
+        );
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "a[",
+            "a['b",
+            "metadata",
+            "metadata.labels[]",
+        ] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_replaced_wherever_text_stands() {
+        let args = [
+            ("n".to_string(), "3".to_string()),
+            ("q".to_string(), "a\"b".to_string()),
+        ];
+        let fill = |value| substitute(&value, &args.clone().into());
+        assert_eq!(
+            fill(json!({"count": "{{args.n}}", "deep": [{"text": "x{{ args.q }}y{{args.n}}"}]})),
+            Ok(json!({"count": "3", "deep": [{"text": "xa\"by3"}]}))
+        );
+        assert_eq!(
+            fill(json!("{{args.x}}")),
+            Err("failed to resolve {{args.x}}".into())
+        );
+        assert_eq!(
+            fill(json!("{{ other }}")),
+            Err("failed to resolve {{other}}".into())
+        );
+        assert!(fill(json!("{{args.n")).is_err());
+    }
+}

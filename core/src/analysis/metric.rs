@@ -1,0 +1,253 @@
+//! One metric of a template, read into types that cannot be wrong.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+use super::condition::Condition;
+use crate::field::Field;
+
+pub use prometheus::{BasicAuth, Header, PrometheusQuery};
+
+mod prometheus;
+
+/// What is measured, how often, and what is good.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Its name, unique in a run.
+    pub name: String,
+    /// The time from the end of a measurement to the next; none: there is no next but after an
+    /// error.
+    pub interval: Option<Duration>,
+    /// The time from the run's begin to the first measurement.
+    pub initial_delay: Duration,
+    /// How many measurements are wanted; none: as `interval` says, see
+    /// [`Metric::effective_count`].
+    pub count: Option<u32>,
+    /// What is good.
+    pub success_condition: Option<String>,
+    /// What is bad.
+    pub failure_condition: Option<String>,
+    /// How many bad measurements are tolerated; none: any number.
+    pub failure_limit: Option<u32>,
+    /// How many measurements that cannot tell are tolerated.
+    pub inconclusive_limit: u32,
+    /// How many errors in a row are tolerated.
+    pub consecutive_error_limit: u32,
+    /// After how many good ones in a row it has succeeded; 0: that does not end it.
+    pub consecutive_success_limit: u32,
+    /// What measures.
+    pub provider: Provider,
+    /// Whether it is only watched.
+    pub dry_run: bool,
+    /// How many measurements are kept.
+    pub retention: usize,
+}
+
+/// What measures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Provider {
+    /// A Prometheus server.
+    Prometheus(PrometheusQuery),
+}
+
+/// How many measurements are kept where nothing is said.
+pub const DEFAULT_RETENTION: usize = 10;
+/// The fifth error in a row ends a metric.
+const DEFAULT_CONSECUTIVE_ERROR_LIMIT: u32 = 4;
+
+/// Providers of Argo Rollouts that are refused as not yet there rather than as unknown.
+const LATER_PROVIDERS: [&str; 11] = [
+    "web",
+    "datadog",
+    "newRelic",
+    "job",
+    "kayenta",
+    "wavefront",
+    "cloudWatch",
+    "graphite",
+    "influxdb",
+    "skywalking",
+    "plugin",
+];
+
+const FIELDS: [&str; 11] = [
+    "name",
+    "interval",
+    "initialDelay",
+    "count",
+    "successCondition",
+    "failureCondition",
+    "failureLimit",
+    "inconclusiveLimit",
+    "consecutiveErrorLimit",
+    "consecutiveSuccessLimit",
+    "provider",
+];
+
+impl Metric {
+    /// How many measurements end the metric: `count`, or 1 where neither count nor interval is
+    /// given; none: it goes on until the run is terminated.
+    pub fn effective_count(&self) -> Option<u32> {
+        self.count.or(self.interval.is_none().then_some(1))
+    }
+
+    /// Reads `field`. With `args` open, a text that holds `{{` is taken as it is: its value is not
+    /// known before the run is made.
+    pub(super) fn read(field: &Field<'_>, args: Args) -> Option<Metric> {
+        field.only(&FIELDS);
+        let name = field
+            .required("name", "a name")
+            .and_then(|f| f.name().map(str::to_string));
+        let number = |name, low| field.optional(name).and_then(|f| args.number(&f, low));
+        let duration = |name| field.optional(name).and_then(|f| args.duration(&f));
+        let condition = |name| {
+            let condition = field.optional(name)?;
+            let text = condition.string().filter(|text| !text.trim().is_empty())?;
+            if !args.unknown(text)
+                && let Err(why) = Condition::parse(text)
+            {
+                condition.expected(format_args!("an expression: {why}"));
+            }
+            Some(text.to_string())
+        };
+        let failure_limit = number("failureLimit", -1).unwrap_or(0);
+        let metric = Metric {
+            interval: duration("interval"),
+            initial_delay: duration("initialDelay").unwrap_or_default(),
+            count: number("count", 0).map(to_u32).filter(|count| *count > 0),
+            success_condition: condition("successCondition"),
+            failure_condition: condition("failureCondition"),
+            failure_limit: u32::try_from(failure_limit).ok(),
+            inconclusive_limit: number("inconclusiveLimit", 0).map_or(0, to_u32),
+            consecutive_error_limit: number("consecutiveErrorLimit", 0)
+                .map_or(DEFAULT_CONSECUTIVE_ERROR_LIMIT, to_u32),
+            consecutive_success_limit: number("consecutiveSuccessLimit", 0).map_or(0, to_u32),
+            dry_run: false,
+            retention: DEFAULT_RETENTION,
+            provider: field
+                .required("provider", "what measures, such as prometheus")
+                .and_then(|f| provider(&f, args))?,
+            name: name?,
+        };
+        metric.limits_fit(field, args);
+        Some(metric)
+    }
+
+    /// Reports limits that contradict each other.
+    fn limits_fit(&self, field: &Field<'_>, args: Args) {
+        let open = |name| field.optional(name).is_some_and(|f| args.unknown_field(&f));
+        if let Some(interval) = field.optional("interval")
+            && self.interval.is_some_and(|interval| interval.is_zero())
+        {
+            interval.expected("more than no time");
+        }
+        if self.failure_limit.is_none()
+            && self.consecutive_success_limit == 0
+            && !open("consecutiveSuccessLimit")
+            && let Some(limit) = field.optional("failureLimit")
+        {
+            limit.expected("0 or more (-1 needs a consecutiveSuccessLimit)");
+        }
+        let (Some(count), Some(written)) = (self.count, field.optional("count")) else {
+            return;
+        };
+        if count > 1 && self.interval.is_none() && !open("interval") {
+            written.expected("1, or an interval beside it");
+        }
+        let need = self
+            .failure_limit
+            .unwrap_or(0)
+            .saturating_add(self.consecutive_success_limit);
+        if count < need {
+            written.expected(format_args!(
+                "at least failureLimit and consecutiveSuccessLimit together, {need}"
+            ));
+        }
+        if count < self.inconclusive_limit {
+            let limit = self.inconclusive_limit;
+            written.expected(format_args!("at least inconclusiveLimit, {limit}"));
+        }
+    }
+}
+
+/// Whether the arguments of a document are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Args {
+    /// A template as written; `{{args.x}}` may stand anywhere.
+    Open,
+    /// After substitution.
+    Filled,
+}
+
+impl Args {
+    /// Whether `text` depends on an argument that is not known yet.
+    pub(super) fn unknown(self, text: &str) -> bool {
+        self == Args::Open && text.contains("{{")
+    }
+
+    fn unknown_field(self, field: &Field<'_>) -> bool {
+        field
+            .value()
+            .as_str()
+            .is_some_and(|text| self.unknown(text))
+    }
+
+    /// A whole number, as such or as text.
+    fn number(self, field: &Field<'_>, low: i32) -> Option<i32> {
+        if self.unknown_field(field) {
+            return None;
+        }
+        let read = match field.value().as_str() {
+            Some(text) => text.trim().parse().ok(),
+            None => field.value().as_i64().and_then(|n| i32::try_from(n).ok()),
+        };
+        let number = read.filter(|number| *number >= low);
+        if number.is_none() {
+            field.expected(format_args!(
+                "a whole number from {low}, as such or as text"
+            ));
+        }
+        number
+    }
+
+    fn duration(self, field: &Field<'_>) -> Option<Duration> {
+        if self.unknown_field(field) {
+            None
+        } else {
+            field.duration()
+        }
+    }
+}
+
+fn to_u32(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn provider(field: &Field<'_>, args: Args) -> Option<Provider> {
+    let named = field.object()?;
+    for later in LATER_PROVIDERS {
+        if let Some(found) = field.optional(later) {
+            found.refuse("is not supported yet, expected prometheus");
+        }
+    }
+    let known: Vec<&str> = ["prometheus"].into_iter().chain(LATER_PROVIDERS).collect();
+    field.only(&known);
+    if named.values().filter(|value| !value.is_null()).count() > 1 {
+        field.refuse("names more than one provider, expected one");
+    }
+    let prometheus = match field.optional("prometheus") {
+        Some(found) => found,
+        None if named.is_empty() => return field.required("prometheus", "a query").and(None),
+        None => return None,
+    };
+    prometheus::read(&prometheus, args).map(Provider::Prometheus)
+}
+
+impl Provider {
+    /// What `metricResults[].metadata` says of the metric.
+    pub fn metadata(&self) -> std::collections::BTreeMap<String, String> {
+        let Provider::Prometheus(query) = self;
+        [("ResolvedPrometheusQuery".to_string(), query.query.clone())].into()
+    }
+}

@@ -1,0 +1,272 @@
+//! One run: which metrics to measure now, what a measurement changes, how the run stands.
+
+use std::time::Duration;
+
+use super::metric::Metric;
+use super::reading::Outcome;
+use super::resolve::RunSpec;
+use super::status::{Measurement, MetricResult, RunStatus, RunSummary};
+use super::verdict::{assess_metric, exceeded, judge};
+use crate::step::RunPhase;
+use crate::time::Timestamp;
+
+/// What came of asking a metric's provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// When it was asked.
+    pub started: Timestamp,
+    /// When it had answered.
+    pub finished: Timestamp,
+    /// What it said, or why it said nothing.
+    pub outcome: Result<Outcome, String>,
+}
+
+/// After an error a measurement is tried again this much later, whatever the interval.
+pub const ERROR_RETRY: Duration = Duration::from_secs(10);
+
+/// The metrics to measure now, by their index in the spec; the caller knows which of them it is
+/// measuring already.
+pub fn due(spec: &RunSpec, status: &RunStatus, now: Timestamp) -> Vec<usize> {
+    let is_due = |metric| due_at(metric, status, now).is_some_and(|at| at <= now);
+    let metrics = spec.metrics.iter().enumerate();
+    metrics
+        .filter(|(_, metric)| is_due(*metric))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// When the next metric is due, `now` if one is; none: nothing is left to measure.
+pub fn next_due(spec: &RunSpec, status: &RunStatus, now: Timestamp) -> Option<Timestamp> {
+    let all = spec
+        .metrics
+        .iter()
+        .filter_map(|metric| due_at(metric, status, now));
+    all.min().map(|at| at.max(now))
+}
+
+fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timestamp> {
+    let result = status.result(&metric.name);
+    if status.phase.completed() || result.is_some_and(|result| result.phase.completed()) {
+        return None;
+    }
+    let measured = result.and_then(|result| Some((result, result.measurements.last()?)));
+    let Some((result, last)) = measured else {
+        return Some(status.started_at.unwrap_or(now).plus(metric.initial_delay));
+    };
+    if metric
+        .effective_count()
+        .is_some_and(|count| result.count >= count)
+    {
+        return None;
+    }
+    let pause = match last.phase {
+        RunPhase::Error => ERROR_RETRY,
+        _ => metric.interval.unwrap_or(ERROR_RETRY),
+    };
+    // Strictly after the interval, so a millisecond later.
+    Some(last.finished_at.plus(pause).plus(Duration::from_millis(1)))
+}
+
+/// Takes a measurement of the spec's metric `metric` into the status. One that comes after the
+/// metric or the run has ended changes nothing.
+pub fn record(spec: &RunSpec, status: &mut RunStatus, metric: usize, measured: Measured) {
+    let Some(metric) = spec.metrics.get(metric) else {
+        return;
+    };
+    let ended = status
+        .result(&metric.name)
+        .is_some_and(|result| result.phase.completed());
+    if status.phase.completed() || ended {
+        return;
+    }
+    let measurement = measurement(metric, measured);
+    status.update(&metric.name, |result| {
+        count(result, measurement.phase);
+        result.phase = RunPhase::Running;
+        result.dry_run = metric.dry_run;
+        result.metadata = metric.provider.metadata();
+        result.measurements.push(measurement);
+        let surplus = result
+            .measurements
+            .len()
+            .saturating_sub(metric.retention.max(1));
+        result.measurements.drain(..surplus);
+    });
+}
+
+fn measurement(metric: &Metric, measured: Measured) -> Measurement {
+    let Measured {
+        started,
+        finished,
+        outcome,
+    } = measured;
+    let (phase, message, kept) = match outcome {
+        Err(why) => (RunPhase::Error, why, None),
+        Ok(outcome) => {
+            let (phase, message) = judge(metric, &outcome.value);
+            (
+                phase,
+                message,
+                (phase != RunPhase::Error).then_some(outcome),
+            )
+        }
+    };
+    let (value, metadata) = kept
+        .map(|outcome| (outcome.shown, outcome.metadata))
+        .unwrap_or_default();
+    Measurement {
+        phase,
+        message,
+        started_at: started,
+        finished_at: finished,
+        value,
+        metadata,
+    }
+}
+
+fn count(result: &mut MetricResult, phase: RunPhase) {
+    let counted = match phase {
+        RunPhase::Successful => &mut result.successful,
+        RunPhase::Failed => &mut result.failed,
+        RunPhase::Inconclusive => &mut result.inconclusive,
+        RunPhase::Error => &mut result.error,
+        RunPhase::Pending | RunPhase::Running => return,
+    };
+    *counted += 1;
+    let is_error = phase == RunPhase::Error;
+    result.count += u32::from(!is_error);
+    result.consecutive_error = if is_error {
+        result.consecutive_error + 1
+    } else {
+        0
+    };
+    let is_success = phase == RunPhase::Successful;
+    result.consecutive_success = if is_success {
+        result.consecutive_success + 1
+    } else {
+        0
+    };
+}
+
+/// How the run stands after all that was recorded. `terminate`: nobody needs it any more, and what
+/// was not found bad is good. A run that has ended stays as it is.
+pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Timestamp) -> RunStatus {
+    if status.phase.completed() {
+        return status;
+    }
+    status.started_at.get_or_insert(now);
+    assess_metrics(spec, &mut status, terminate);
+    // One bad metric ends the others too: what they measured so far is their verdict.
+    let terminating = terminate || spec.metrics.iter().any(|metric| is_bad(metric, &status));
+    if terminating && !terminate {
+        assess_metrics(spec, &mut status, true);
+    }
+    summarise(spec, &mut status);
+    let unfinished = |metric: &Metric| {
+        status
+            .result(&metric.name)
+            .is_none_or(|result| !result.phase.completed())
+    };
+    if !terminating && spec.metrics.iter().any(unfinished) {
+        status.phase = RunPhase::Running;
+        return status;
+    }
+    let (phase, message) = worst(spec, &status);
+    status.phase = phase;
+    status.message = message;
+    if terminate && phase == RunPhase::Successful {
+        status.message = "Run Terminated".to_string();
+    }
+    status.completed_at = Some(now);
+    status
+}
+
+fn assess_metrics(spec: &RunSpec, status: &mut RunStatus, terminating: bool) {
+    for metric in &spec.metrics {
+        let found = status
+            .metric_results
+            .iter_mut()
+            .find(|result| result.name == metric.name);
+        let Some(result) = found else { continue };
+        let phase = assess_metric(metric, result, terminating);
+        if phase != result.phase {
+            let last = result.measurements.last();
+            result.message = last.map(|last| last.message.clone()).unwrap_or_default();
+            result.phase = phase;
+        }
+    }
+}
+
+fn is_bad(metric: &Metric, status: &RunStatus) -> bool {
+    let phase = status.result(&metric.name).map(|result| result.phase);
+    !metric.dry_run
+        && matches!(
+            phase,
+            Some(RunPhase::Failed | RunPhase::Error | RunPhase::Inconclusive)
+        )
+}
+
+fn summarise(spec: &RunSpec, status: &mut RunStatus) {
+    let of = |dry_run: bool| {
+        let metrics = spec
+            .metrics
+            .iter()
+            .filter(move |metric| metric.dry_run == dry_run);
+        metrics.fold(RunSummary::default(), |mut summary, metric| {
+            summary.count += 1;
+            summary.add(
+                status
+                    .result(&metric.name)
+                    .map(|result| result.phase)
+                    .unwrap_or_default(),
+            );
+            summary
+        })
+    };
+    let (counted, watched) = (of(false), of(true));
+    status.run_summary = counted;
+    status.dry_run_summary = (watched.count > 0).then_some(watched);
+}
+
+/// The worst verdict of the metrics that count, with its reason; the first of equals.
+fn worst(spec: &RunSpec, status: &RunStatus) -> (RunPhase, String) {
+    let mut worst = (RunPhase::Successful, String::new());
+    for metric in spec.metrics.iter().filter(|metric| !metric.dry_run) {
+        let Some(result) = status.result(&metric.name) else {
+            continue;
+        };
+        if gravity(result.phase) > gravity(worst.0) {
+            worst = (result.phase, reason(metric, result));
+        }
+    }
+    worst
+}
+
+/// Argo's order of a run's metrics.
+fn gravity(phase: RunPhase) -> u8 {
+    match phase {
+        RunPhase::Successful => 0,
+        RunPhase::Running => 1,
+        RunPhase::Pending => 2,
+        RunPhase::Inconclusive => 3,
+        RunPhase::Error => 4,
+        RunPhase::Failed => 5,
+    }
+}
+
+fn reason(metric: &Metric, result: &MetricResult) -> String {
+    let Some((_, why)) = exceeded(metric, result) else {
+        return String::new();
+    };
+    let mut text = format!(
+        "Metric \"{}\" assessed {:?} due to {why}",
+        metric.name, result.phase
+    );
+    if !result.message.is_empty() {
+        text.push_str(&format!(": \"Error Message: {}\"", result.message));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
