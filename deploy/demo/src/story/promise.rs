@@ -1,0 +1,84 @@
+//! What the demo promises, whether it was so, and what it came to in numbers.
+
+use serin::draw::Colour;
+use serin::traffic_report::TrafficReport;
+
+use super::good::Version;
+use super::teller::Teller;
+
+/// Promises and whether they were kept, in the order of the story.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    checked: Vec<(bool, String)>,
+}
+
+impl Promises {
+    pub(super) fn check(&mut self, kept: bool, what: impl Into<String>) {
+        self.checked.push((kept, what.into()));
+    }
+
+    pub(super) fn all_kept(&self) -> bool {
+        self.checked.iter().all(|(kept, _)| *kept)
+    }
+
+    pub(super) fn list(&self, teller: &Teller) {
+        for (kept, what) in &self.checked {
+            let (sign, colour) = match kept {
+                true => ("✔", Colour::Green),
+                false => ("✖ not so:", Colour::Red),
+            };
+            teller.line(&format!("  {} {what}", teller.paint().colour(colour, sign)));
+        }
+    }
+}
+
+/// The numbers at the end.
+pub(super) fn sum_up(teller: &Teller, report: &TrafficReport, versions: &[&Version]) {
+    teller.line(&format!(
+        "  {} requests sent for {} users, {} without an answer",
+        report.sent, report.users, report.failed
+    ));
+    for version in versions {
+        let Some(seen) = report.version(&version.replica_set) else {
+            continue;
+        };
+        let all = seen.ok + seen.server_errors;
+        let (name, users, errors) = (version.name, seen.users, seen.server_errors);
+        let hit = seen.users_with_errors;
+        teller.line(&format!(
+            "  {name} answered {all:>6} requests of {users:>4} users, {errors:>3} with an error ({hit} users)"
+        ));
+    }
+}
+
+/// What must be true of all requests together.
+pub(super) fn about_traffic(promises: &mut Promises, report: &TrafficReport, bad: &Version) {
+    let failed = match &report.last_failure {
+        None => "no request was left without an answer".to_string(),
+        Some(why) => format!("{} requests got no answer, the last: {why}", report.failed),
+    };
+    promises.check(report.failed == 0 && report.skipped == 0, failed);
+    let others = report
+        .versions
+        .iter()
+        .filter(|v| v.replica_set != bad.replica_set);
+    let errors: u64 = others.map(|version| version.server_errors).sum();
+    promises.check(
+        errors == 0,
+        format!("{errors} errors came from other versions than the bad one"),
+    );
+    // Each user is on the canary's side with a chance of 10 %: four standard deviations of that
+    // above it happen in three of a hundred thousand demos.
+    let users = report.users as f64;
+    let most = users * 0.1 + 4.0 * (users * 0.1 * 0.9).sqrt();
+    let saw = report
+        .version(&bad.replica_set)
+        .map_or(0, |version| version.users);
+    promises.check(
+        saw > 0 && saw as f64 <= most,
+        format!(
+            "{saw} of {} users saw the bad version, all others none of it",
+            report.users
+        ),
+    );
+}

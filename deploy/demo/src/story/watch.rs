@@ -1,0 +1,148 @@
+//! Watching a Rollout until it is as the story wants it, with a line for every change.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use serin::client::{Client, ClientError};
+use serin::draw;
+use serin::traffic_report::TrafficReport;
+use serin::view::{RevisionView, RolloutView};
+
+use super::stage::Stage;
+use super::teller::Teller;
+use super::{NAMESPACE, ROLLOUT};
+
+/// How often the watcher looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Looks at the Rollout for the teller.
+#[derive(Debug)]
+pub(super) struct Watcher<'a> {
+    client: Client,
+    teller: &'a Teller,
+    began: Instant,
+    last_line: String,
+    weights: Vec<u16>,
+}
+
+impl<'a> Watcher<'a> {
+    pub(super) fn new(stage: &Stage, teller: &'a Teller) -> anyhow::Result<Watcher<'a>> {
+        Ok(Watcher {
+            client: Client::new(&stage.state())?,
+            teller,
+            began: Instant::now(),
+            last_line: String::new(),
+            weights: Vec::new(),
+        })
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The weights seen since this was last asked, in their order, in basis points.
+    pub(super) fn take_weights(&mut self) -> Vec<u16> {
+        std::mem::take(&mut self.weights)
+    }
+
+    /// The Rollout, once it is as `wanted`.
+    ///
+    /// # Errors
+    /// If that takes longer than `limit`; the error says what it was waited for.
+    pub(super) async fn until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&RolloutView) -> bool,
+    ) -> anyhow::Result<RolloutView> {
+        let began = Instant::now();
+        loop {
+            if let Some(view) = self.look().await? {
+                if wanted(&view) {
+                    return Ok(view);
+                }
+                ensure!(
+                    began.elapsed() < limit,
+                    "waited {limit:?} for {what}, it is {}",
+                    draw::change(&view, draw::Paint::PLAIN)
+                );
+            }
+            ensure!(began.elapsed() < limit, "waited {limit:?} for {what}");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// The traffic's counts, once they are as `wanted`.
+    ///
+    /// # Errors
+    /// If that takes too long.
+    pub(super) async fn traffic_until(
+        &self,
+        what: &str,
+        wanted: impl Fn(&TrafficReport) -> bool,
+    ) -> anyhow::Result<TrafficReport> {
+        const LIMIT: Duration = Duration::from_secs(20);
+        let began = Instant::now();
+        loop {
+            let report = self.client.traffic().await?;
+            if wanted(&report) {
+                return Ok(report);
+            }
+            if began.elapsed() > LIMIT {
+                bail!("waited {LIMIT:?} for {what}, it is {report:?}");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// What is to be seen now; nothing while `serin local` still starts.
+    async fn look(&mut self) -> anyhow::Result<Option<RolloutView>> {
+        let view = match self.client.rollout(NAMESPACE, ROLLOUT).await {
+            Ok(view) => view,
+            Err(ClientError::NoServer { .. } | ClientError::Refused { .. }) => {
+                self.teller
+                    .progress("starting Envoy, Prometheus and the shop");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if self.weights.last() != Some(&view.actual_weight_bp) {
+            self.weights.push(view.actual_weight_bp);
+        }
+        let line = line(&view);
+        if line != self.last_line {
+            let seconds = self.began.elapsed().as_secs_f64();
+            self.teller.line(&format!("  {seconds:5.1} s  {line}"));
+            self.last_line = line;
+        }
+        if let Ok(report) = self.client.traffic().await {
+            let paint = self.teller.paint();
+            let text = draw::traffic(&report, Some(&view), paint);
+            self.teller.progress(&text);
+        }
+        Ok(Some(view))
+    }
+}
+
+/// The newest revision: what the manifest asks for now.
+pub(super) fn newest(view: &RolloutView) -> anyhow::Result<&RevisionView> {
+    match view.revisions.first() {
+        Some(revision) => Ok(revision),
+        None => bail!("rollout {ROLLOUT} has no revision"),
+    }
+}
+
+/// Where a release stands: the step under way and the weight that the proxies run.
+fn line(view: &RolloutView) -> String {
+    let mut line = draw::status(view);
+    if let Some(step) = view.steps.get(view.step_index) {
+        let (number, all) = (view.step_index + 1, view.steps.len());
+        line.push_str(&format!(", step {number}/{all} {}", step.text));
+    }
+    let weight = draw::percent(view.actual_weight_bp);
+    line.push_str(&format!(", weight {weight} %"));
+    if !view.header_routes.is_empty() {
+        line.push_str(&format!(", header route {}", view.header_routes.join(" ")));
+    }
+    line
+}
