@@ -287,3 +287,6 @@ pub enum Test {
     /// There at all.
     Present,
 }
+
+#[cfg(test)]
+mod tests;

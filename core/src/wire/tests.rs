@@ -1,0 +1,167 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn sound() -> Value {
+    json!({
+        "version": 1, "generation": 1, "name": "gateway", "role": "source",
+        "proxy": {"workload": "gateway", "namespace": "shop"},
+        "rules": [{
+            "rollout": "checkout", "namespace": "shop", "service": "checkout",
+            "hosts": ["checkout", "checkout.shop.svc.cluster.local", "[::1]"],
+            "stable": "aaa",
+            "canary": {
+                "revision": "bbb", "weightBp": 10_000, "salt": "shop/checkout/bbb",
+                "sticky": [{"header": "x-user"}, {"cookie": "session"}],
+                "routes": [{"name": "trial", "any": [{"all": [
+                    {"on": {"header": ":authority"}, "is": {"regex": "(?i)a.*"}, "not": true},
+                    {"on": "path", "is": "present"}]}]}],
+            },
+        }],
+    })
+}
+
+/// What is said when the value at a JSON pointer is another one.
+fn errors(pointer: &str, value: Value) -> Vec<String> {
+    let mut config = sound();
+    *config.pointer_mut(pointer).unwrap() = value;
+    match FilterConfig::from_json(config.to_string().as_bytes()) {
+        Ok(_) => Vec::new(),
+        Err(FieldErrors(errors)) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[track_caller]
+fn refuses(pointer: &str, value: Value, message: &str) {
+    assert_eq!(errors(pointer, value), [message]);
+}
+
+#[test]
+fn a_sound_configuration_is_accepted_and_comes_back_the_same() {
+    let config = FilterConfig::from_json(sound().to_string().as_bytes()).unwrap();
+    let again = serde_json::to_vec(&config).unwrap();
+    assert_eq!(FilterConfig::from_json(&again).unwrap(), config);
+}
+
+#[test]
+fn an_error_names_field_value_and_what_is_accepted() {
+    refuses("/version", json!(2), "version: is 2, expected 1");
+    refuses(
+        "/rules/0/canary/weightBp",
+        json!(10_001),
+        "rules[0].canary.weightBp: is 10001, expected 0 to 10000 (hundredths of a percent)",
+    );
+    refuses(
+        "/rules/0/hosts",
+        json!([]),
+        "rules[0].hosts: is empty, expected at least one host",
+    );
+    refuses(
+        "/rules/0/rollout",
+        json!("a;.;b"),
+        "rules[0].rollout: is \"a;.;b\", expected 1 to 253 letters, digits or any of - _ . / ~",
+    );
+    refuses(
+        "/rules/0/canary/routes/0/any/0/all",
+        json!([]),
+        "rules[0].canary.routes[0].any[0].all: is empty, expected at least one entry",
+    );
+    refuses(
+        "/rules/0/canary/sticky/0/header",
+        json!("X-User"),
+        "rules[0].canary.sticky[0].header: is \"X-User\", expected a header name in lower case, \
+         1 to 63 characters, not x-serin-variant",
+    );
+    refuses(
+        "/role",
+        json!("destination"),
+        "rules: has entries, expected none with role destination",
+    );
+}
+
+#[test]
+fn hosts_are_lower_case_without_port() {
+    for host in [
+        "Checkout",
+        "checkout:80",
+        "",
+        "*",
+        "::1",
+        "[::1]:80",
+        "[ABCD::1]",
+        "a b",
+        "é",
+    ] {
+        let said = errors("/rules/0/hosts/0", json!(host));
+        assert_eq!(said.len(), 1, "{host}: {said:?}");
+    }
+    assert_eq!(errors("/rules/0/hosts/0", json!("10.0.0.1")), [""; 0]);
+}
+
+#[test]
+fn a_host_belongs_to_one_rule() {
+    let mut config = sound();
+    let rule = config["rules"][0].clone();
+    config["rules"].as_array_mut().unwrap().push(rule);
+    let said = FilterConfig::from_json(config.to_string().as_bytes()).unwrap_err();
+    assert_eq!(
+        said.0[0].to_string(),
+        "rules[1].hosts[0]: is \"checkout\", expected a host that rules[0] does not name"
+    );
+    refuses(
+        "/rules/0/hosts/0",
+        json!("[::1]"),
+        "rules[0].hosts[2]: is \"[::1]\", expected a host that rules[0] does not name",
+    );
+}
+
+#[test]
+fn a_regular_expression_is_one_that_the_filter_knows_and_can_afford() {
+    let at = "/rules/0/canary/routes/0/any/0/all/0/is/regex";
+    for regex in [
+        "(",
+        "a)(b",
+        "(?=a)",
+        r"\p{Greek}",
+        "a{1000}{1000}",
+        r"(a)\1",
+    ] {
+        let said = errors(at, json!(regex));
+        assert_eq!(said.len(), 1, "{regex}: {said:?}");
+        let path = "rules[0].canary.routes[0].any[0].all[0].is.regex: is ";
+        assert!(said[0].starts_with(path), "{said:?}");
+    }
+    assert_eq!(errors(at, json!("a".repeat(MAX_REGEX + 1))).len(), 1);
+    assert_eq!(errors(at, json!("(?i)[a-z]{1,20}|é+")), [""; 0]);
+}
+
+#[test]
+fn unknown_fields_and_other_json_are_refused() {
+    assert_eq!(
+        errors("/proxy", json!({"workload": "a", "namespace": "b", "x": 1})).len(),
+        1
+    );
+    for json in [&b""[..], b"[]", b"null", b"\xff", b"{"] {
+        assert!(FilterConfig::from_json(json).is_err());
+    }
+    let long = vec![b' '; MAX_CONFIG + 1];
+    let said = FilterConfig::from_json(&long).unwrap_err().to_string();
+    assert_eq!(said, "config: has 1400001 bytes, expected at most 1400000");
+}
+
+#[test]
+fn limits_hold_for_all_rules_together() {
+    let condition = json!({"on": "path", "is": {"regex": "a"}});
+    let any = json!(vec![
+        json!({"all": vec![condition; MAX_ALL]});
+        MAX_REGEXES / MAX_ALL
+    ]);
+    assert_eq!(errors("/rules/0/canary/routes/0/any", any.clone()), [""; 0]);
+    let mut more = any;
+    more[0]["all"][0] = json!({"on": "path", "is": "present"});
+    let extra = json!({"all": [{"on": "path", "is": {"regex": "a"}}, {"on": "path", "is": {"regex": "b"}}]});
+    more.as_array_mut().unwrap().push(extra);
+    assert_eq!(
+        errors("/rules/0/canary/routes/0/any", more),
+        ["rules[].canary.routes[].any[].all[].is.regex: has 257 entries, expected at most 256"]
+    );
+}
