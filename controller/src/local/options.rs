@@ -28,6 +28,12 @@ pub struct Options {
     pub keep_prometheus_addresses: bool,
     /// Requests to send per second.
     pub traffic: Option<u32>,
+    /// The Rollout that gets them; none: the first.
+    pub traffic_to: Option<String>,
+    /// The filter's module in place of the one that serin brings.
+    pub module: Option<PathBuf>,
+    /// The executable whose `guard` command stands by; none: this one.
+    pub guard: Option<PathBuf>,
 }
 
 impl Options {
@@ -41,6 +47,9 @@ impl Options {
             prometheus: None,
             keep_prometheus_addresses: false,
             traffic: None,
+            traffic_to: None,
+            module: None,
+            guard: None,
         }
     }
 }

@@ -1,0 +1,267 @@
+//! What the proxies of local mode should do, before it is written as Envoy's configuration: in
+//! come Rollouts with what was decided for them, out go hosts and filter configurations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use serin_core::step::Traffic;
+use serin_core::wire::{
+    Canary, FilterConfig, Pod, Proxy, Role, Rule, StickyKey, VERSION, Variant, istio_workload,
+};
+
+use crate::manifest::Key;
+
+/// Istio's gateways are workloads with a name and a namespace; so is this one.
+const GATEWAY_WORKLOAD: &str = "serin-gateway";
+const GATEWAY_NAMESPACE: &str = "serin-system";
+
+/// The instance name of the gateway's filter.
+pub const GATEWAY: &str = "gateway";
+
+/// Everything the proxies should do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mesh {
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
+    /// The Rollouts in the manifests' order.
+    pub routed: Vec<Routed>,
+    /// Their ReplicaSets.
+    pub sets: Vec<Workload>,
+}
+
+/// How callers reach one Rollout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Routed {
+    /// Its namespace and name.
+    pub key: Key,
+    /// The Service that callers name; the Rollout's own name where there is none.
+    pub service: String,
+    /// The canary's Service.
+    pub canary_service: Option<String>,
+    /// More names that callers use.
+    pub hosts: Vec<String>,
+    /// What identifies a user.
+    pub sticky: Vec<StickyKey>,
+    /// The ReplicaSet that the stable Service selects; empty: none.
+    pub stable: String,
+    /// The one that the canary Service selects; empty: none.
+    pub canary: String,
+    /// Who gets which requests.
+    pub traffic: Traffic,
+}
+
+/// A ReplicaSet behind its own proxy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// Its Rollout.
+    pub rollout: Key,
+    /// Its template hash.
+    pub hash: String,
+    /// The address of its proxy.
+    pub proxy: IpAddr,
+    /// Its ready replicas.
+    pub endpoints: Vec<SocketAddr>,
+}
+
+impl Workload {
+    /// Where requests to its pods arrive (the port Istio's sidecars use).
+    pub fn inbound(&self) -> SocketAddr {
+        (self.proxy, 15006).into()
+    }
+
+    /// Where its pods' own requests leave.
+    pub fn outbound(&self) -> SocketAddr {
+        (self.proxy, 15001).into()
+    }
+
+    /// The name of its inbound listener, cluster and filter. Kubernetes' names have no underscore,
+    /// and no dot would end a stat's tag here.
+    pub fn inbound_name(&self) -> String {
+        format!(
+            "in_{}-{}_{}",
+            self.rollout.name, self.hash, self.rollout.namespace
+        )
+    }
+
+    /// The name of its outbound listener and filter.
+    pub fn outbound_name(&self) -> String {
+        format!(
+            "out_{}-{}_{}",
+            self.rollout.name, self.hash, self.rollout.namespace
+        )
+    }
+}
+
+impl Routed {
+    /// The name of the cluster behind one of its Services.
+    pub fn cluster(&self, variant: Variant) -> String {
+        format!(
+            "{}_{}_{}",
+            variant.as_str(),
+            self.key.name,
+            self.key.namespace
+        )
+    }
+}
+
+/// Which hosts lead to which Rollout, as seen from one namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    /// Per Rollout in the mesh's order: the hosts whose requests are split.
+    pub split: Vec<Vec<String>>,
+    /// The same for hosts that name the canary's Service.
+    pub canary: Vec<Vec<String>>,
+}
+
+impl Mesh {
+    /// The hosts of every Rollout as a caller in `namespace` knows them; none: at the gateway,
+    /// where the first Rollout also answers to the gateway's own address.
+    ///
+    /// A host leads to one Rollout: that of the caller's namespace, else the first.
+    pub fn hosts(&self, namespace: Option<&str>) -> Hosts {
+        let mut taken = BTreeSet::new();
+        let count = self.routed.len();
+        let mut hosts = Hosts {
+            split: vec![Vec::new(); count],
+            canary: vec![Vec::new(); count],
+        };
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by_key(|i| Some(self.routed[*i].key.namespace.as_str()) != namespace);
+        for i in order.iter().copied() {
+            let routed = &self.routed[i];
+            let inside = &routed.key.namespace;
+            let mut split = dns_forms(&routed.service, inside);
+            split.extend(dns_forms(&routed.key.name, inside));
+            split.extend(routed.hosts.iter().map(|host| host.to_lowercase()));
+            hosts.split[i] = split
+                .into_iter()
+                .filter(|host| taken.insert(host.clone()))
+                .collect();
+        }
+        // After all others: nobody's own name is lost to another's canary.
+        for i in order {
+            let routed = &self.routed[i];
+            let forms = routed.canary_service.iter();
+            let forms = forms.flat_map(|service| dns_forms(service, &routed.key.namespace));
+            hosts.canary[i] = forms.filter(|host| taken.insert(host.clone())).collect();
+        }
+        if namespace.is_none()
+            && let Some(first) = hosts.split.first_mut()
+        {
+            let own = [self.gateway.ip().to_string(), "localhost".to_string()];
+            first.extend(own.into_iter().filter(|host| taken.insert(host.clone())));
+        }
+        hosts
+    }
+
+    /// The configuration of every filter by its instance name, without generation.
+    pub fn filters(&self) -> BTreeMap<String, FilterConfig> {
+        let gateway = FilterConfig {
+            version: VERSION,
+            generation: 0,
+            name: GATEWAY.to_string(),
+            role: Role::Source,
+            proxy: Proxy {
+                workload: GATEWAY_WORKLOAD.to_string(),
+                namespace: GATEWAY_NAMESPACE.to_string(),
+                pod: None,
+            },
+            istio_metrics: true,
+            rules: self.rules(None),
+        };
+        let sets = self
+            .sets
+            .iter()
+            .flat_map(|set| [self.inbound(set), self.outbound(set)]);
+        std::iter::once(gateway)
+            .chain(sets)
+            .map(|config| (config.name.clone(), config))
+            .collect()
+    }
+
+    fn inbound(&self, set: &Workload) -> FilterConfig {
+        FilterConfig {
+            version: VERSION,
+            generation: 0,
+            name: set.inbound_name(),
+            role: Role::Destination,
+            proxy: self.proxy(set),
+            istio_metrics: true,
+            rules: Vec::new(),
+        }
+    }
+
+    fn outbound(&self, set: &Workload) -> FilterConfig {
+        FilterConfig {
+            name: set.outbound_name(),
+            role: Role::Source,
+            rules: self.rules(Some(&set.rollout.namespace)),
+            ..self.inbound(set)
+        }
+    }
+
+    fn proxy(&self, set: &Workload) -> Proxy {
+        let routed = self.routed.iter().find(|routed| routed.key == set.rollout);
+        let canary = routed.and_then(|routed| routed.traffic.canary.as_ref());
+        let variant = match canary {
+            Some(canary) if canary.revision == set.hash => Variant::Canary,
+            _ => Variant::Stable,
+        };
+        Proxy {
+            workload: istio_workload(&set.rollout.name, variant),
+            namespace: set.rollout.namespace.clone(),
+            pod: Some(Pod {
+                rollout: set.rollout.name.clone(),
+                revision: set.hash.clone(),
+                variant,
+                service: routed
+                    .map_or_else(|| set.rollout.name.clone(), |routed| routed.service.clone()),
+            }),
+        }
+    }
+
+    fn rules(&self, namespace: Option<&str>) -> Vec<Rule> {
+        let hosts = self.hosts(namespace).split;
+        self.routed
+            .iter()
+            .zip(hosts)
+            // Without a version that serves there is nothing to name, and without a host nobody
+            // to ask.
+            .filter(|(routed, hosts)| !routed.traffic.stable.is_empty() && !hosts.is_empty())
+            .map(|(routed, hosts)| rule(routed, hosts))
+            .collect()
+    }
+}
+
+fn rule(routed: &Routed, hosts: Vec<String>) -> Rule {
+    let Key { namespace, name } = &routed.key;
+    let canary = routed.traffic.canary.as_ref().map(|canary| Canary {
+        revision: canary.revision.clone(),
+        weight_bp: canary.weight_bp,
+        salt: format!("{namespace}/{name}/{}", canary.revision),
+        sticky: routed.sticky.clone(),
+        routes: canary.routes.clone(),
+    });
+    Rule {
+        rollout: name.clone(),
+        namespace: namespace.clone(),
+        service: routed.service.clone(),
+        hosts,
+        stable: routed.traffic.stable.clone(),
+        canary,
+    }
+}
+
+/// Every name that DNS in a cluster has for a Service.
+fn dns_forms(service: &str, namespace: &str) -> Vec<String> {
+    let long = format!("{service}.{namespace}");
+    vec![
+        service.to_string(),
+        long.clone(),
+        format!("{long}.svc"),
+        format!("{long}.svc.cluster.local"),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

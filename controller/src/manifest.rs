@@ -1,0 +1,441 @@
+//! Manifests: in comes a directory of YAML files, out come Rollouts with the Services and
+//! templates they name, or everything that is wrong, each with file, document and field.
+
+pub mod expand;
+pub mod pod;
+pub mod service;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use serin_core::analysis::Template;
+use serin_core::field::{Field, FieldErrors, Report};
+use serin_core::plan::{AnalysisRef, Plan, Step};
+
+use pod::Pod;
+use service::Service;
+use yaml::Document;
+
+/// The namespace of documents that name none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// An object's namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// All that a directory asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Manifests {
+    /// The Rollouts in the order of the files and of the documents in them.
+    pub rollouts: Vec<Rollout>,
+    /// AnalysisTemplates.
+    pub templates: BTreeMap<Key, Template>,
+    /// ClusterAnalysisTemplates.
+    pub cluster_templates: BTreeMap<String, Template>,
+    /// What was left alone, and what a user should know.
+    pub notices: Vec<String>,
+}
+
+/// A Rollout with what it names.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// Where it is called.
+    pub key: Key,
+    /// The document as written, for `fieldRef` arguments and for going back to older templates.
+    pub document: Value,
+    /// Its plan.
+    pub plan: Plan,
+    /// Its pod template, read.
+    pub pod: Pod,
+    /// The Service that callers name, if there is one.
+    pub stable: Option<Service>,
+    /// The canary's Service, if there is one.
+    pub canary: Option<Service>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file} document {document}: {message}")]
+pub struct ManifestError {
+    /// The file's name in the directory.
+    pub file: String,
+    /// The document in the file, 1 for the first.
+    pub document: usize,
+    /// The field, its value and what is accepted; the line where YAML itself is wrong.
+    pub message: String,
+}
+
+/// Everything that is wrong with a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestErrors(pub Vec<ManifestError>);
+
+impl std::error::Error for ManifestErrors {}
+
+impl fmt::Display for ManifestErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            write!(f, "{}{error}", if i == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Manifests {
+    /// The templates that a Rollout in `namespace` may refer to.
+    pub fn templates_for(&self, namespace: &str) -> Vec<Template> {
+        let own = self
+            .templates
+            .iter()
+            .filter(|(key, _)| key.namespace == namespace);
+        own.map(|(_, template)| template)
+            .chain(self.cluster_templates.values())
+            .cloned()
+            .collect()
+    }
+}
+
+/// The names and texts of the `*.yaml` and `*.yml` files in `dir`, by name.
+///
+/// # Errors
+/// If the directory or one of them cannot be read.
+pub fn texts(dir: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    yaml::files(dir).with_context(|| format!("read {}", dir.display()))
+}
+
+/// Reads files given as name and text.
+///
+/// # Errors
+/// All that is wrong, in the order of the files.
+pub fn parse(files: &[(String, String)]) -> Result<Manifests, ManifestErrors> {
+    let mut reader = Reader::default();
+    for (file, text) in files {
+        for document in yaml::documents(file, text) {
+            match document {
+                Ok(document) => reader.take(document),
+                Err(error) => reader.errors.push(error),
+            }
+        }
+    }
+    reader.finish()
+}
+
+/// Documents by kind, as far as they could be read.
+#[derive(Default)]
+struct Reader {
+    rollouts: Vec<(Document, Plan)>,
+    services: BTreeMap<Key, Service>,
+    seen: BTreeMap<(String, Key), String>,
+    manifests: Manifests,
+    errors: Vec<ManifestError>,
+}
+
+impl Reader {
+    fn take(&mut self, document: Document) {
+        let text = |name: &str| document.value[name].as_str().unwrap_or_default();
+        let (version, kind) = (text("apiVersion").to_string(), text("kind").to_string());
+        let wanted = match kind.as_str() {
+            "Rollout" | "AnalysisTemplate" | "ClusterAnalysisTemplate" => "argoproj.io/v1alpha1",
+            "Service" => "v1",
+            "" => {
+                return self.refuse(
+                    &document,
+                    "kind: is missing, expected Rollout, Service or AnalysisTemplate",
+                );
+            }
+            other => {
+                let name = document.value["metadata"]["name"]
+                    .as_str()
+                    .unwrap_or("without name");
+                self.manifests.notices.push(format!(
+                    "{}: {other} {name} is left alone, local mode has no use for its kind",
+                    document.file
+                ));
+                return;
+            }
+        };
+        if version != wanted {
+            let shown = serin_core::field::shown(&document.value["apiVersion"]);
+            return self.refuse(
+                &document,
+                format!("apiVersion: is {shown}, expected {wanted}"),
+            );
+        }
+        let key = match key(&document.value) {
+            Ok(key) => key,
+            Err(errors) => return self.refuse_all(&document, &errors),
+        };
+        let first = self.seen.entry((kind.clone(), key.clone()));
+        let place = format!("{} document {}", document.file, document.number);
+        if let std::collections::btree_map::Entry::Occupied(first) = &first {
+            let message = format!("metadata.name: {kind} {key} is in {} already", first.get());
+            return self.refuse(&document, message);
+        }
+        first.or_insert(place);
+        self.read(document, &kind, key);
+    }
+
+    fn read(&mut self, document: Document, kind: &str, key: Key) {
+        match kind {
+            "Rollout" => match Plan::parse(&document.value, DEFAULT_NAMESPACE) {
+                Ok(plan) => self.rollouts.push((document, plan)),
+                Err(errors) => self.refuse_all(&document, &errors),
+            },
+            "Service" => match Service::parse(&document.value) {
+                Ok(service) => {
+                    self.services.insert(key, service);
+                }
+                Err(errors) => self.refuse_all(&document, &errors),
+            },
+            cluster_or_not => match Template::parse(&document.value) {
+                Ok(template) if cluster_or_not == "AnalysisTemplate" => {
+                    self.manifests.templates.insert(key, template);
+                }
+                Ok(template) => {
+                    self.manifests.cluster_templates.insert(key.name, template);
+                }
+                Err(errors) => self.refuse_all(&document, &errors),
+            },
+        }
+    }
+
+    fn refuse(&mut self, document: &Document, message: impl fmt::Display) {
+        self.errors.push(ManifestError {
+            file: document.file.clone(),
+            document: document.number,
+            message: message.to_string(),
+        });
+    }
+
+    fn refuse_all(&mut self, document: &Document, errors: &FieldErrors) {
+        for error in &errors.0 {
+            self.refuse(document, error);
+        }
+    }
+
+    /// Joins Rollouts with what they name.
+    fn finish(mut self) -> Result<Manifests, ManifestErrors> {
+        for (document, plan) in std::mem::take(&mut self.rollouts) {
+            match self.join(&document, plan) {
+                Ok(rollout) => self.manifests.rollouts.push(rollout),
+                Err(errors) => self.refuse_all(&document, &errors),
+            }
+        }
+        if self.errors.is_empty() {
+            Ok(self.manifests)
+        } else {
+            let place = |error: &ManifestError| (error.file.clone(), error.document);
+            self.errors.sort_by_key(place);
+            Err(ManifestErrors(self.errors))
+        }
+    }
+
+    fn join(&mut self, document: &Document, plan: Plan) -> Result<Rollout, FieldErrors> {
+        let report = Report::default();
+        let pod = match Pod::parse(&plan.template) {
+            Ok((pod, notices)) => {
+                let named = notices
+                    .into_iter()
+                    .map(|notice| format!("{}: {notice}", plan.name));
+                self.manifests.notices.extend(named);
+                Some(pod)
+            }
+            Err(errors) => {
+                for error in errors.0 {
+                    report.add(error.path, error.message);
+                }
+                None
+            }
+        };
+        let stable = plan.stable_service.clone();
+        let canary = plan.canary_service.clone();
+        let stable = self.service(
+            "stableService",
+            stable.as_deref(),
+            &plan,
+            pod.as_ref(),
+            &report,
+        );
+        let canary = self.service(
+            "canaryService",
+            canary.as_deref(),
+            &plan,
+            pod.as_ref(),
+            &report,
+        );
+        let stable = stable.or_else(|| self.selecting(&plan.namespace, pod.as_ref()?));
+        self.templates(&plan, &report);
+        let rollout = pod.map(|pod| Rollout {
+            key: Key {
+                namespace: plan.namespace.clone(),
+                name: plan.name.clone(),
+            },
+            document: document.value.clone(),
+            plan,
+            pod,
+            stable,
+            canary,
+        });
+        report.finish(rollout)
+    }
+
+    /// The Service that a Rollout names, which must select the Rollout's pods.
+    fn service(
+        &self,
+        field: &str,
+        name: Option<&str>,
+        plan: &Plan,
+        pod: Option<&Pod>,
+        report: &Report,
+    ) -> Option<Service> {
+        let key = Key {
+            namespace: plan.namespace.clone(),
+            name: name?.to_string(),
+        };
+        let path = format!("spec.strategy.canary.{field}");
+        let refused = self
+            .seen
+            .contains_key(&("Service".to_string(), key.clone()));
+        let Some(service) = self.services.get(&key) else {
+            if !refused {
+                report.add(&path, missing_service(&key, pod));
+            }
+            return None;
+        };
+        let pod = pod?;
+        if let Some((label, value)) = service.unmatched(&pod.labels) {
+            report.add(
+                &path,
+                format_args!(
+                    "Service {key} selects {label}={value}, which spec.template.metadata.labels \
+                     does not have (the Service would reach no pod of this Rollout)"
+                ),
+            );
+        }
+        if let Err(message) = service.target(&pod.ports) {
+            report.add(&path, format_args!("Service {key}: {message}"));
+        }
+        Some(service.clone())
+    }
+
+    /// Where a Rollout names no Service, callers may still use one that selects its pods.
+    fn selecting(&self, namespace: &str, pod: &Pod) -> Option<Service> {
+        let mut inside = self
+            .services
+            .iter()
+            .filter(|(key, _)| key.namespace == namespace);
+        inside
+            .find(|(_, service)| {
+                service.unmatched(&pod.labels).is_none() && service.target(&pod.ports).is_ok()
+            })
+            .map(|(_, service)| service.clone())
+    }
+
+    /// Every template that a Rollout names must be there.
+    fn templates(&self, plan: &Plan, report: &Report) {
+        let canary = "spec.strategy.canary";
+        if let Some(background) = &plan.background {
+            self.template_refs(
+                &format!("{canary}.analysis"),
+                &background.analysis,
+                plan,
+                report,
+            );
+        }
+        for (i, step) in plan.steps.iter().enumerate() {
+            if let Step::Analysis(analysis) = step {
+                self.template_refs(
+                    &format!("{canary}.steps[{i}].analysis"),
+                    analysis,
+                    plan,
+                    report,
+                );
+            }
+        }
+    }
+
+    fn template_refs(&self, path: &str, analysis: &AnalysisRef, plan: &Plan, report: &Report) {
+        for (i, template) in analysis.templates.iter().enumerate() {
+            let (kind, key) = if template.cluster_scope {
+                (
+                    "ClusterAnalysisTemplate",
+                    Key {
+                        namespace: String::new(),
+                        name: template.name.clone(),
+                    },
+                )
+            } else {
+                let namespace = plan.namespace.clone();
+                (
+                    "AnalysisTemplate",
+                    Key {
+                        namespace,
+                        name: template.name.clone(),
+                    },
+                )
+            };
+            if !self.seen.contains_key(&(kind.to_string(), key)) {
+                report.add(
+                    format_args!("{path}.templates[{i}].templateName"),
+                    format_args!(
+                        "is {:?}, expected the name of {} {kind} in these files",
+                        template.name,
+                        if template.cluster_scope { "a" } else { "an" },
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// What is missing, and the document that would be enough.
+fn missing_service(key: &Key, pod: Option<&Pod>) -> String {
+    let labels = pod.map(|pod| pod.labels.clone()).unwrap_or_default();
+    let selector = labels.iter().next().map_or_else(
+        || "the pods' labels".to_string(),
+        |(label, value)| format!("{{{label}: {value}}}"),
+    );
+    format!(
+        "is {:?}, expected the name of a Service in these files (add one in namespace {}: kind \
+         Service, metadata.name {}, spec.selector {selector}, spec.ports [{{port: 80}}])",
+        key.name, key.namespace, key.name
+    )
+}
+
+fn key(document: &Value) -> Result<Key, FieldErrors> {
+    let report = Report::default();
+    let root = Field::root("", document, &report);
+    let key = root
+        .required("metadata", "an object with a name")
+        .and_then(|metadata| {
+            let name = metadata
+                .required("name", "the object's name")?
+                .name()?
+                .to_string();
+            let namespace = match metadata.optional("namespace") {
+                // Objects without a namespace are one family, whatever their document says.
+                _ if document["kind"] == "ClusterAnalysisTemplate" => String::new(),
+                Some(namespace) => namespace.name()?.to_string(),
+                None => DEFAULT_NAMESPACE.to_string(),
+            };
+            Some(Key { namespace, name })
+        });
+    report.finish(key)
+}
+
+#[cfg(test)]
+mod tests;

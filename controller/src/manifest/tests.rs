@@ -1,0 +1,177 @@
+use super::*;
+use crate::manifest::pod::Identity;
+
+const SERVICES: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop-canary}
+spec: {selector: {app: shop}, ports: [{port: 80, targetPort: 8080}]}
+";
+
+const ROLLOUT: &str = "
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: shop}
+spec:
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop, version: v1}}
+    spec:
+      containers:
+      - name: shop
+        image: shop:v1
+        command: [shop, --listen, $(IP):8080]
+        args: [$(VERSION)]
+        env:
+        - {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+        - {name: VERSION, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['version']\"}}}
+        - {name: WHO, value: $(VERSION)@$(IP)}
+        ports: [{name: http, containerPort: 8080}]
+  strategy:
+    canary:
+      stableService: shop
+      canaryService: shop-canary
+      trafficRouting: {plugins: {serin/wasm: {}}}
+      steps: [{setWeight: 10}]
+";
+
+fn read(files: &[(&str, &str)]) -> Result<Manifests, ManifestErrors> {
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, text)| (name.to_string(), text.to_string()))
+        .collect();
+    parse(&files)
+}
+
+fn errors(files: &[(&str, &str)]) -> Vec<String> {
+    let ManifestErrors(errors) = read(files).unwrap_err();
+    errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_rollout_finds_its_services_in_other_files() {
+    let read = read(&[("a.yaml", ROLLOUT), ("b.yaml", SERVICES)]).unwrap();
+    let rollout = &read.rollouts[0];
+    let stable = rollout.stable.as_ref().unwrap();
+    assert_eq!(stable.target(&rollout.pod.ports), Ok(8080));
+    assert_eq!(rollout.canary.as_ref().unwrap().name, "shop-canary");
+}
+
+#[test]
+fn command_and_variables_know_the_replica() {
+    let read = read(&[("a.yaml", ROLLOUT), ("b.yaml", SERVICES)]).unwrap();
+    let started = read.rollouts[0].pod.invocation(Identity {
+        name: "shop-1",
+        namespace: "default",
+        ip: "127.9.1.1",
+    });
+    assert_eq!(started.program, "shop");
+    assert_eq!(started.args, ["--listen", "127.9.1.1:8080", "v1"]);
+    assert_eq!(started.env[2].1, "v1@127.9.1.1");
+}
+
+#[test]
+fn a_missing_service_is_named_with_what_to_create() {
+    let found = errors(&[("a.yaml", ROLLOUT)]);
+    assert_eq!(found.len(), 2);
+    assert_eq!(
+        found[0],
+        "a.yaml document 1: spec.strategy.canary.stableService: is \"shop\", expected the name of \
+         a Service in these files (add one in namespace default: kind Service, metadata.name \
+         shop, spec.selector {app: shop}, spec.ports [{port: 80}])"
+    );
+}
+
+#[test]
+fn a_service_that_reaches_no_pod_is_refused() {
+    let other = SERVICES.replacen("{app: shop}", "{app: shed}", 1);
+    assert_eq!(
+        errors(&[("a.yaml", ROLLOUT), ("b.yaml", &other)]),
+        [
+            "a.yaml document 1: spec.strategy.canary.stableService: Service default/shop selects \
+          app=shed, which spec.template.metadata.labels does not have (the Service would reach no \
+          pod of this Rollout)"
+        ]
+    );
+}
+
+#[test]
+fn the_document_in_the_file_is_counted() {
+    let found = errors(&[("a.yaml", &format!("{SERVICES}---{SERVICES}"))]);
+    assert_eq!(
+        found,
+        [
+            "a.yaml document 3: metadata.name: Service default/shop is in a.yaml document 1 already",
+            "a.yaml document 4: metadata.name: Service default/shop-canary is in a.yaml document 2 \
+             already",
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused() {
+    let found = errors(&[("a.yaml", "kind: Service\nkind: Rollout\n")]);
+    assert!(
+        found[0].contains("duplicate entry with key \"kind\""),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_is_not_yaml_is_told_with_its_line() {
+    let found = errors(&[("a.yaml", "kind: Service\nspec: [\n")]);
+    assert!(found[0].contains("a.yaml document 1"), "{found:?}");
+    assert!(found[0].contains("line"), "{found:?}");
+}
+
+#[test]
+fn an_unknown_version_is_refused_and_another_kind_left_alone() {
+    let found = errors(&[(
+        "a.yaml",
+        "apiVersion: v2\nkind: Service\nmetadata: {name: x}\n",
+    )]);
+    assert_eq!(
+        found,
+        ["a.yaml document 1: apiVersion: is \"v2\", expected v1"]
+    );
+
+    let read = read(&[("a.yaml", "kind: Secret\nmetadata: {name: x}\n")]).unwrap();
+    assert_eq!(
+        read.notices,
+        ["a.yaml: Secret x is left alone, local mode has no use for its kind"]
+    );
+}
+
+#[test]
+fn what_a_process_cannot_have_is_refused_by_its_field() {
+    for (from, to, expected) in [
+        (
+            "command: [shop, --listen, $(IP):8080]",
+            "command: null",
+            "spec.template.spec.containers[0].command: is missing, expected the program to run (an \
+             image cannot be run in local mode)",
+        ),
+        (
+            "image: shop:v1",
+            "volumeMounts: [{name: data, mountPath: /data}]",
+            "spec.template.spec.containers[0].volumeMounts: is not supported in local mode, \
+             expected none (a process sees this machine's files)",
+        ),
+        (
+            "fieldPath: status.podIP",
+            "fieldPath: spec.nodeName",
+            "spec.template.spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: is \
+             \"spec.nodeName\", expected status.podIP, metadata.name, metadata.namespace or \
+             metadata.labels['…']",
+        ),
+    ] {
+        let changed = ROLLOUT.replace(from, to);
+        let found = errors(&[("a.yaml", &changed), ("b.yaml", SERVICES)]);
+        assert_eq!(found, [format!("a.yaml document 1: {expected}")]);
+    }
+}

@@ -1,0 +1,128 @@
+//! Analysis runs: wanted runs and templates in, measurements due out. Judging is `core`'s; who
+//! measures is told through what [`due`] returns and hands the result to [`Run::record`].
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serin_core::analysis::{
+    self, ArgContext, Measured, Metric, RunSpec, RunStatus, Template, resolve,
+};
+use serin_core::step::WantedRun;
+use serin_core::time::Timestamp;
+
+/// One analysis run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Its name.
+    pub name: String,
+    /// The template hash it was made for.
+    pub revision: String,
+    /// The step it belongs to; none: it runs beside the steps.
+    pub step: Option<usize>,
+    /// Since when it exists.
+    pub created: Timestamp,
+    /// What it measures, fixed when it began; none if it could not begin.
+    pub spec: Option<RunSpec>,
+    /// What came of it.
+    pub status: RunStatus,
+}
+
+/// What a new run may refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The templates.
+    pub templates: &'a [Template],
+    /// The Rollout's document.
+    pub rollout: &'a Value,
+    /// The canary's template hash.
+    pub latest: &'a str,
+    /// The stable template hash.
+    pub stable: &'a str,
+}
+
+impl Run {
+    /// Begins a run; one that cannot begin has ended in Error.
+    pub fn begin(wanted: &WantedRun, context: Context<'_>, now: Timestamp) -> Run {
+        let args = ArgContext {
+            latest_hash: context.latest,
+            stable_hash: context.stable,
+            rollout: context.rollout,
+        };
+        let (spec, status) = match resolve(context.templates, &wanted.analysis, &args) {
+            Ok(spec) => (Some(spec), RunStatus::default()),
+            Err(refusal) => (None, RunStatus::refused(refusal, now)),
+        };
+        Run {
+            name: wanted.name.clone(),
+            revision: context.latest.to_string(),
+            step: wanted.step,
+            created: now,
+            spec,
+            status,
+        }
+    }
+
+    /// Brings the verdict up to date. `wanted`: the release still waits for it.
+    pub fn assess(&mut self, wanted: bool, now: Timestamp) {
+        if let Some(spec) = &self.spec {
+            let status = std::mem::take(&mut self.status);
+            self.status = analysis::assess(spec, status, !wanted, now);
+        }
+    }
+
+    /// The metrics to ask now, by their index.
+    pub fn due(&self, now: Timestamp) -> Vec<(usize, &Metric)> {
+        let Some(spec) = &self.spec else {
+            return Vec::new();
+        };
+        let due = analysis::due(spec, &self.status, now);
+        due.into_iter()
+            .filter_map(|index| Some((index, spec.metrics.get(index)?)))
+            .collect()
+    }
+
+    /// When the next metric is due.
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        analysis::next_due(self.spec.as_ref()?, &self.status, now)
+    }
+
+    /// Takes in a measurement.
+    pub fn record(&mut self, metric: usize, measured: Measured) {
+        if let Some(spec) = &self.spec {
+            analysis::record(spec, &mut self.status, metric, measured);
+        }
+    }
+}
+
+/// Makes the runs what a decision wants: those that are missing begin, those that are not listed
+/// are terminated. Ended ones beyond Argo's five good and five bad are forgotten, unless the
+/// release still asks for their verdict.
+pub fn reconcile(runs: &mut Vec<Run>, wanted: &[WantedRun], context: Context<'_>, now: Timestamp) {
+    for want in wanted {
+        if !runs.iter().any(|run| run.name == want.name) {
+            runs.push(Run::begin(want, context, now));
+        }
+    }
+    let names: BTreeSet<&str> = wanted.iter().map(|want| want.name.as_str()).collect();
+    for run in runs.iter_mut() {
+        run.assess(names.contains(run.name.as_str()), now);
+    }
+    for good in [true, false] {
+        let is_old = |run: &&Run| {
+            let successful = run.status.phase == serin_core::step::RunPhase::Successful;
+            // The release in flight reads the verdicts of its own runs again in every pass.
+            let own = run.revision == context.latest;
+            run.status.phase.completed() && successful == good && !own
+        };
+        const KEPT: usize = 5;
+        let old: Vec<String> = runs
+            .iter()
+            .filter(is_old)
+            .map(|run| run.name.clone())
+            .collect();
+        let gone = &old[..old.len().saturating_sub(KEPT)];
+        runs.retain(|run| !gone.contains(&run.name));
+    }
+}
