@@ -148,7 +148,7 @@ fn chosen<'a>(
         let is_it = |template: &&Template| {
             template.name == wanted.name && template.cluster_scope == wanted.cluster_scope
         };
-        if found.iter().any(|template| is_it(template)) {
+        if found.iter().any(is_it) {
             continue;
         }
         let template = templates

@@ -1,0 +1,3 @@
+//! What measures: one module per provider, each from a metric's query to an outcome.
+
+pub mod prometheus;

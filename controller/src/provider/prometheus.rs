@@ -1,0 +1,127 @@
+//! Prometheus: a query in, the values of its series out.
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use serin_core::analysis::{Outcome, PrometheusQuery};
+use serin_core::time::Timestamp;
+
+mod answer;
+
+/// An answer of many thousand series is a mistake in the query, and must not fill the memory.
+const LARGEST_ANSWER: usize = 16 << 20;
+
+/// Asks Prometheus for the query's value at `now`. What comes back is the measurement's outcome,
+/// or the message of its error.
+///
+/// # Errors
+/// What went wrong, with the query and the address, and what to look at.
+pub async fn measure(
+    client: &Client,
+    query: &PrometheusQuery,
+    now: Timestamp,
+) -> Result<Outcome, String> {
+    let address = query.address.as_deref().ok_or(
+        "no address of Prometheus (give one in provider.prometheus.address or to the controller)",
+    )?;
+    let asked = ask(client, query, address, now);
+    let answered = match tokio::time::timeout(query.timeout, asked).await {
+        Ok(answered) => answered,
+        Err(_) => Err(format!("no answer within {:?}", query.timeout)),
+    };
+    answered.map_err(|why| format!("query {:?} at {address}: {why}", query.query))
+}
+
+async fn ask(
+    client: &Client,
+    query: &PrometheusQuery,
+    address: &str,
+    now: Timestamp,
+) -> Result<Outcome, String> {
+    let url = url(query, address, now)?;
+    let mut response = send(request(client, query, Method::POST, &url)).await?;
+    // Some proxies before Prometheus let only GET through.
+    if [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED].contains(&response.status()) {
+        response = send(request(client, query, Method::GET, &url)).await?;
+    }
+    let status = response.status();
+    let body = body(response).await?;
+    answer::read(status, &body)
+}
+
+/// The URL of a GET; a POST sends its query part as the body.
+fn url(query: &PrometheusQuery, address: &str, now: Timestamp) -> Result<Url, String> {
+    let mut url = Url::parse(&format!("{}/api/v1/query", address.trim_end_matches('/')))
+        .map_err(|why| format!("the address is no URL: {why}"))?;
+    if url.scheme() != "http" {
+        return Err(format!(
+            "{} is not supported yet, expected http",
+            url.scheme()
+        ));
+    }
+    let seconds = now.0.div_euclid(1000);
+    let millis = now.0.rem_euclid(1000);
+    url.query_pairs_mut()
+        .append_pair("query", &query.query)
+        .append_pair("time", &format!("{seconds}.{millis:03}"));
+    Ok(url)
+}
+
+fn request(client: &Client, query: &PrometheusQuery, method: Method, url: &Url) -> RequestBuilder {
+    let mut target = url.clone();
+    let body = match method {
+        Method::POST => url.query().map(str::to_string),
+        _ => None,
+    };
+    if body.is_some() {
+        target.set_query(None);
+    }
+    let mut request = client.request(method, target);
+    if let Some(body) = body {
+        request = request
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body);
+    }
+    if let Some(auth) = &query.basic_auth {
+        request = request.basic_auth(&auth.username, Some(&auth.password));
+    }
+    query.headers.iter().fold(request, |request, header| {
+        request.header(&header.key, &header.value)
+    })
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, String> {
+    request.send().await.map_err(|why| {
+        let hint = if why.is_connect() {
+            " (is Prometheus running, and the address right?)"
+        } else {
+            ""
+        };
+        format!("{}{hint}", cause(&why))
+    })
+}
+
+/// The innermost cause: the outer ones repeat the URL.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|why| cause(&why))? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            let most = LARGEST_ANSWER >> 20;
+            return Err(format!(
+                "the answer is larger than {most} MiB (does the query aggregate?)"
+            ));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests;
