@@ -1,6 +1,8 @@
 //! Builds the filter to wasm whenever something it is made of has changed, so that a stale module
 //! can neither be tested nor shipped.
 
+mod strip;
+
 use std::env;
 use std::error::Error;
 use std::fs;
@@ -43,8 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             workspace.join(source).display()
         );
     }
-    let module = build(workspace, &target_dir(&out)?)?;
-    fs::copy(module, out.join("serin_filter.wasm"))?;
+    let module = fs::read(build(workspace, &target_dir(&out)?)?)?;
+    let stripped = strip::strip(&module).ok_or("the module is no wasm that strip understands")?;
+    fs::write(out.join("serin_filter.wasm"), stripped)?;
     Ok(())
 }
 

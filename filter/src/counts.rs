@@ -7,7 +7,7 @@
 use crate::host::{self, HostError, Kind};
 use crate::label::Labels;
 use serin_core::metric::{self, BUCKETS};
-use serin_core::wire::MAX_LABEL_SETS;
+use serin_core::wire::{FilterConfig, MAX_LABEL_SETS};
 use std::collections::HashMap;
 
 /// All that this VM counts.
@@ -20,6 +20,8 @@ pub(crate) struct Counts {
     dirty: Vec<usize>,
     overflow: Tally,
     host_errors: Tally,
+    /// The ids of the generations' gauges, by their names.
+    gauges: HashMap<String, u32>,
 }
 
 /// Requests with the same labels but for the response's code.
@@ -36,8 +38,9 @@ struct Set {
     series: usize,
     code: u16,
     pending: Pending,
-    /// The metrics' ids per family, from the first flush on.
-    families: Option<Vec<Family>>,
+    /// The ids of its metrics, in the order of [`names`]; complete after the first flush that the
+    /// host let through.
+    ids: Vec<u32>,
 }
 
 /// What a flush adds.
@@ -47,15 +50,6 @@ struct Pending {
     /// Kept in nanoseconds, so that what is left of a millisecond is flushed with the next.
     duration: u64,
     buckets: [u64; BUCKETS.len() + 1],
-}
-
-/// The metrics of one name's family.
-#[derive(Debug)]
-struct Family {
-    requests: u32,
-    sum: u32,
-    count: u32,
-    buckets: Vec<u32>,
 }
 
 /// A counter without labels.
@@ -110,9 +104,23 @@ impl Counts {
         self.overflow.pending += 1;
     }
 
-    /// Counts one host call that failed.
-    pub(crate) fn host_error(&mut self) {
-        self.host_errors.pending += 1;
+    /// Counts a host call that failed.
+    pub(crate) fn expect<T>(&mut self, result: Result<T, HostError>) -> Option<T> {
+        self.host_errors.pending += u64::from(result.is_err());
+        result.ok()
+    }
+
+    /// Shows which generation of a configuration runs here.
+    pub(crate) fn show(&mut self, config: &FilterConfig) -> Result<(), HostError> {
+        let name = metric::prefix(&[("config", &config.name)]) + metric::GENERATION;
+        let id = match self.gauges.get(&name) {
+            Some(id) => *id,
+            None => {
+                let id = host::define(Kind::Gauge, &name)?;
+                *self.gauges.entry(name).or_insert(id)
+            }
+        };
+        host::record(id, config.generation)
     }
 
     fn set(&mut self, series: usize, code: u16) -> Option<usize> {
@@ -129,12 +137,13 @@ impl Counts {
             series,
             code,
             pending: Pending::default(),
-            families: None,
+            ids: Vec::new(),
         });
         Some(index)
     }
 
-    /// Adds all that is pending to the host's metrics. What the host refuses stays pending.
+    /// Adds all that is pending to the host's metrics. What has no metric yet since the host did
+    /// not define it stays pending; what the host does not add is lost, once.
     pub(crate) fn flush(&mut self) {
         let mut failed = 0;
         let (sets, series) = (&mut self.sets, &self.series);
@@ -147,76 +156,81 @@ impl Counts {
                 None => Ok(()),
             };
             failed += u64::from(flushed.is_err());
-            flushed.is_err()
+            set.pending.requests > 0
         });
         failed += u64::from(self.overflow.flush(metric::LABEL_OVERFLOW).is_err());
         self.host_errors.pending += failed;
-        if self.host_errors.flush(metric::HOST_ERRORS).is_err() {
-            self.host_errors.pending += 1;
-        }
+        let flushed = self.host_errors.flush(metric::HOST_ERRORS);
+        self.expect(flushed);
     }
 }
 
 impl Set {
     fn flush(&mut self, labels: &Labels) -> Result<(), HostError> {
-        if self.families.is_none() {
-            self.families = Some(define(labels, self.code)?);
+        for name in names(labels, self.code).skip(self.ids.len()) {
+            self.ids.push(host::define(Kind::Counter, &name)?);
         }
         let pending = std::mem::take(&mut self.pending);
         self.pending.duration = pending.duration % NANOSECONDS;
         let mut result = Ok(());
-        for family in self.families.iter().flatten() {
-            result = result.and(family.add(&pending));
+        for family in self.ids.chunks_exact(FAMILY) {
+            for (id, by) in family.iter().zip(pending.values()) {
+                result = result.and(add(*id, by));
+            }
         }
         result
     }
 }
 
-/// Defines every metric of a label set. If one fails, the ids of those before are lost.
-fn define(labels: &Labels, code: u16) -> Result<Vec<Family>, HostError> {
+/// Metrics of one family: requests, count, sum and buckets.
+const FAMILY: usize = BUCKETS.len() + 4;
+
+/// What the metrics of a label set are called, one family after the other.
+fn names(labels: &Labels, code: u16) -> impl Iterator<Item = String> {
     let serin = labels.serin.as_deref();
     let istio = labels.istio.as_deref();
     let families = [
         (serin, metric::REQUESTS, metric::DURATION),
         (istio, metric::ISTIO_REQUESTS, metric::ISTIO_DURATION),
     ];
-    let families = families
+    families
         .into_iter()
-        .filter_map(|(labels, requests, duration)| {
-            let mut labels = labels?.to_string();
-            metric::push_label(&mut labels, "response_code", &code.to_string());
-            Some(Family::define(&labels, requests, duration))
-        });
-    families.collect()
+        .flat_map(move |(labels, requests, duration)| {
+            let labels = labels.map(|labels| {
+                let mut labels = labels.to_string();
+                metric::push_label(&mut labels, "response_code", &code.to_string());
+                labels
+            });
+            labels
+                .into_iter()
+                .flat_map(|labels| family(labels, requests, duration))
+        })
 }
 
-impl Family {
-    fn define(labels: &str, requests: &str, duration: &str) -> Result<Self, HostError> {
-        let counter = |name: &str| host::define(Kind::Counter, name);
-        let bounds = BUCKETS.iter().map(|(_, le)| *le).chain([metric::INFINITE]);
-        let buckets = bounds.map(|le| {
-            let mut labels = labels.to_string();
-            metric::push_label(&mut labels, "le", le);
-            counter(&format!("{labels}{duration}_bucket"))
-        });
-        Ok(Family {
-            buckets: buckets.collect::<Result<_, _>>()?,
-            sum: counter(&format!("{labels}{duration}_sum"))?,
-            count: counter(&format!("{labels}{duration}_count"))?,
-            requests: counter(&format!("{labels}{requests}"))?,
-        })
-    }
+fn family(labels: String, requests: &str, duration: &str) -> impl Iterator<Item = String> {
+    let first = [
+        format!("{labels}{requests}"),
+        format!("{labels}{duration}_count"),
+        format!("{labels}{duration}_sum"),
+    ];
+    let bounds = BUCKETS.iter().map(|(_, le)| *le).chain([metric::INFINITE]);
+    let buckets = bounds.map(move |le| {
+        let mut name = labels.clone();
+        metric::push_label(&mut name, "le", le);
+        name + duration + "_bucket"
+    });
+    first.into_iter().chain(buckets)
+}
 
-    fn add(&self, pending: &Pending) -> Result<(), HostError> {
-        let mut result = add(self.requests, pending.requests);
-        result = result.and(add(self.count, pending.requests));
-        result = result.and(add(self.sum, pending.duration / NANOSECONDS));
-        let mut below = 0;
-        for (id, requests) in self.buckets.iter().zip(pending.buckets) {
-            below += requests;
-            result = result.and(add(*id, below));
-        }
-        result
+impl Pending {
+    /// What to add to each metric of a family. A bucket counts all requests below its bound.
+    fn values(&self) -> impl Iterator<Item = u64> {
+        let first = [self.requests, self.requests, self.duration / NANOSECONDS];
+        let buckets = self.buckets.iter().scan(0, |below, requests| {
+            *below += requests;
+            Some(*below)
+        });
+        first.into_iter().chain(buckets)
     }
 }
 

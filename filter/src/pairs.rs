@@ -11,14 +11,9 @@ pub(crate) struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    /// `None` for a buffer that does not hold what its sizes say. An empty buffer is an empty map.
+    /// `None` for a buffer that does not hold what its sizes say. No request is without headers, so
+    /// an empty buffer is one that the host has nothing to put in.
     pub(crate) fn parse(buffer: &'a [u8]) -> Option<Self> {
-        if buffer.is_empty() {
-            return Some(Pairs {
-                sizes: &[],
-                data: &[],
-            });
-        }
         let (count, rest) = word(buffer)?;
         let (sizes, data) = rest.split_at_checked(count.checked_mul(2 * WORD)?)?;
         let mut pairs = Pairs { sizes, data };

@@ -11,8 +11,8 @@ pub(crate) struct Stream {
     pub(crate) root: u32,
     /// The series it will be counted in; none before the filter has seen its headers.
     pub(crate) series: Option<u32>,
-    /// When it began.
-    pub(crate) started: u64,
+    /// When it began; none if the clock failed.
+    pub(crate) started: Option<u64>,
 }
 
 /// A table with a place for each request at its number modulo the size, or a little behind. The

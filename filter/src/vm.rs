@@ -2,11 +2,10 @@
 //! does about it is here, from top to bottom in the order of a request's life.
 
 use crate::counts::Counts;
-use crate::host::{self, HostError, Kind};
+use crate::host;
 use crate::pairs::Pairs;
 use crate::root::{Active, Counted, Root};
 use crate::streams::Streams;
-use serin_core::metric;
 use serin_core::route::{Request, Table};
 use serin_core::wire::{Role, VARIANT_HEADER, Variant};
 use std::cell::RefCell;
@@ -68,8 +67,8 @@ impl Vm {
                 host::log_error(&errors.to_string());
                 return false;
             }
-            Err(HostError) => {
-                self.counts.host_error();
+            Err(error) => {
+                self.counts.expect::<()>(Err(error));
                 return false;
             }
         };
@@ -78,7 +77,7 @@ impl Vm {
             root.active = Some(active);
             root.unseen = true;
         }
-        self.expect(host::tick_every(FIRST_TICK));
+        self.counts.expect(host::tick_every(FIRST_TICK));
         true
     }
 
@@ -93,40 +92,39 @@ impl Vm {
         }
     }
 
-    /// A request's headers are there: it is decided, and its header written.
+    /// A request's headers are there: it is decided, its header written, its series found.
     pub(crate) fn request(&mut self, context: u32) {
-        let Some(stream) = self.streams.find(context) else {
+        let Vm {
+            roots,
+            streams,
+            counts,
+            random,
+        } = self;
+        let Some(stream) = streams.find(context) else {
             return;
         };
-        let now = host::monotonic();
-        stream.started = now.unwrap_or_default();
-        let root = stream.root;
-        let random = &mut self.random;
-        let Some(active) = active(&mut self.roots, root) else {
+        let Some(active) = find(roots, stream.root).and_then(|root| root.active.as_mut()) else {
             return;
         };
-        let mut failed = u64::from(now.is_err());
-        let mut to = None;
-        if active.config.role == Role::Source {
-            let draw = || next(random, now.unwrap_or_default());
-            let table = &active.table;
-            let decided = host::request_headers(|headers| decide(table, headers, draw));
-            match decided.and_then(Decision::carry_out) {
-                Ok(decided) => to = decided,
-                Err(HostError) => failed += 1,
+        stream.started = counts.expect(host::monotonic());
+        let to = match active.config.role {
+            Role::Source => {
+                let draw = || next(random, stream.started.unwrap_or_default());
+                let table = &active.table;
+                let decision = host::request_headers(|headers| decide(table, headers, draw));
+                let decision = counts.expect(decision).unwrap_or(Decision::UNKNOWN);
+                decision.carry_out(counts)
             }
-        }
+            Role::Destination => None,
+        };
         let counted = match to {
-            Some((rule, variant)) => active.routed(rule, variant, &mut self.counts),
-            None => active.rest(&mut self.counts),
+            Some((rule, variant)) => active.routed(rule, variant, counts),
+            None => active.rest(counts),
         };
         match counted {
             Counted::Nowhere => {}
-            Counted::Overflow => self.counts.overflow(),
+            Counted::Overflow => counts.overflow(),
             Counted::In(series) => stream.series = Some(series),
-        }
-        for _ in 0..failed {
-            self.counts.host_error();
         }
     }
 
@@ -138,24 +136,23 @@ impl Vm {
         let Some(series) = stream.series else {
             return;
         };
-        let now = self.expect(host::monotonic());
-        let code = self.expect(host::response_status());
-        let duration = now.map_or(0, |now| now.saturating_sub(stream.started));
-        self.counts
-            .request(series, code.flatten().unwrap_or_default(), duration);
+        let now = self.counts.expect(host::monotonic());
+        let code = self.counts.expect(host::response_status()).flatten();
+        let duration = now.zip(stream.started);
+        let duration = duration.map_or(0, |(now, started)| now.saturating_sub(started));
+        let code = code.unwrap_or_default();
+        self.counts.request(series, code, duration);
     }
 
     /// A root context's time to flush; the counts are all roots'.
     pub(crate) fn tick(&mut self, context: u32) {
-        let mut failed = 0;
-        if let Some(root) = self.root(context)
-            && std::mem::take(&mut root.unseen)
+        let Vm { roots, counts, .. } = self;
+        if let Some(root) = find(roots, context).filter(|root| root.unseen)
+            && let Some(active) = &root.active
         {
-            failed += u64::from(show_generation(root).is_err());
-            failed += u64::from(host::tick_every(TICK).is_err());
-        }
-        for _ in 0..failed {
-            self.counts.host_error();
+            let shown = counts.show(&active.config);
+            let shown = shown.and(host::tick_every(TICK));
+            root.unseen = counts.expect(shown).is_none();
         }
         self.forget_roots(context);
         self.counts.flush();
@@ -177,22 +174,11 @@ impl Vm {
     fn root(&mut self, context: u32) -> Option<&mut Root> {
         find(&mut self.roots, context)
     }
-
-    fn expect<T>(&mut self, result: Result<T, HostError>) -> Option<T> {
-        if result.is_err() {
-            self.counts.host_error();
-        }
-        result.ok()
-    }
 }
 
 /// The newest root is the one that requests come to.
 fn find(roots: &mut [Root], context: u32) -> Option<&mut Root> {
     roots.iter_mut().rev().find(|root| root.context == context)
-}
-
-fn active(roots: &mut [Root], context: u32) -> Option<&mut Active> {
-    find(roots, context)?.active.as_mut()
 }
 
 fn decide(table: &Table, headers: Pairs<'_>, draw: impl FnOnce() -> u64) -> Decision {
@@ -205,27 +191,32 @@ fn decide(table: &Table, headers: Pairs<'_>, draw: impl FnOnce() -> u64) -> Deci
 }
 
 impl Decision {
-    /// Writes the header that says canary, or removes the one that a client sent. A request whose
-    /// header cannot be written goes to stable.
-    fn carry_out(self) -> Result<Option<(usize, Variant)>, HostError> {
-        match self.to {
-            Some((_, Variant::Canary)) => {
-                host::replace_request_header(VARIANT_HEADER, Variant::Canary.as_str())?;
-            }
-            _ if self.sent_variant => host::remove_request_header(VARIANT_HEADER)?,
-            _ => {}
-        }
-        Ok(self.to)
-    }
-}
-
-fn show_generation(root: &Root) -> Result<(), HostError> {
-    let Some(Active { config, .. }) = &root.active else {
-        return Ok(());
+    /// The headers could not be read, so the client may have sent anything.
+    const UNKNOWN: Decision = Decision {
+        to: None,
+        sent_variant: true,
     };
-    let labels = metric::prefix(&[("config", &config.name)]);
-    let id = host::define(Kind::Gauge, &format!("{labels}{}", metric::GENERATION))?;
-    host::record(id, config.generation)
+
+    /// Writes the header that says canary, or removes the one that a client sent. Where the header
+    /// cannot be written, the request goes to stable.
+    fn carry_out(self, counts: &mut Counts) -> Option<(usize, Variant)> {
+        let mut sent_variant = self.sent_variant;
+        if let Some((rule, Variant::Canary)) = self.to {
+            let written = host::replace_request_header(VARIANT_HEADER, Variant::Canary.as_str());
+            if counts.expect(written).is_some() {
+                return Some((rule, Variant::Canary));
+            }
+            sent_variant = true;
+        }
+        if sent_variant {
+            let removed = host::remove_request_header(VARIANT_HEADER);
+            if counts.expect(removed).is_none() {
+                let stable = Variant::Stable.as_str();
+                counts.expect(host::replace_request_header(VARIANT_HEADER, stable));
+            }
+        }
+        self.to.map(|(rule, _)| (rule, Variant::Stable))
+    }
 }
 
 /// A random number (SplitMix64). The time of each request goes in, so that workers, whose VMs are

@@ -1,1 +1,3 @@
-//! Harness.
+//! What the tests run the parts of Serin in: the module in a fake host, the rest in real processes.
+
+pub mod wasm_host;

@@ -1,0 +1,6 @@
+//! The module that ships, run in a fake host.
+
+mod counts;
+mod faults;
+mod module;
+mod routes;
