@@ -101,11 +101,6 @@ impl Files {
             .all(|(name, (_, generation))| runs(name, *generation))
     }
 
-    /// Begins anew with an Envoy that remembers nothing.
-    pub fn instances(&self) -> BTreeSet<&str> {
-        self.filters.keys().map(String::as_str).collect()
-    }
-
     /// What to start; writes the bootstrap.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! The world of local mode: manifests, memory, processes and Envoy, and the loop that keeps them
 //! as decided. Each pass observes, decides, stores and acts, in that order.
 
+mod measure;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,12 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serin_core::analysis::{Measured, Template};
+use serin_core::analysis::Template;
 use serin_core::plan::{Plan, Router};
 use serin_core::step::{Decision, Phase, Traffic};
 use serin_core::time::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
+
+use measure::{Asked, Taken};
 
 use super::desk::{Counter, DeskRefusal, Order};
 use super::envoy::mesh::{Mesh, Routed, Workload};
@@ -54,7 +58,10 @@ pub struct World {
     sets: Sets,
     counter: Counter,
     changed: Arc<Notify>,
+    /// For Envoy's admin and Prometheus' readiness.
     client: reqwest::Client,
+    /// For measurements, which bring their own patience.
+    asking: reqwest::Client,
     source: Source,
     manifests: Manifests,
     decided: BTreeMap<Key, Decided>,
@@ -104,10 +111,9 @@ impl Proof {
 
 /// Measurements under way.
 struct Measuring {
-    results: mpsc::UnboundedReceiver<(Key, String, usize, Measured)>,
-    tell: mpsc::UnboundedSender<(Key, String, usize, Measured)>,
-    /// Rollout, run and metric.
-    asked: BTreeSet<(Key, String, usize)>,
+    results: mpsc::UnboundedReceiver<Taken>,
+    tell: mpsc::UnboundedSender<Taken>,
+    asked: BTreeSet<Asked>,
     /// Whether Prometheus has answered since it was started.
     ready: bool,
 }
@@ -143,6 +149,7 @@ impl World {
             counter,
             changed,
             client,
+            asking: reqwest::Client::builder().no_proxy().build()?,
             source: Source::default(),
             manifests: Manifests::default(),
             decided: BTreeMap::new(),
@@ -193,6 +200,7 @@ impl World {
             tokio::select! {
                 () = changed.notified() => {}
                 Some(order) = self.counter.orders.recv() => self.heed(order)?,
+                Some(taken) = self.measuring.results.recv() => self.measured(taken),
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -251,6 +259,7 @@ impl World {
         let asked =
             |(key, decided): (&Key, &Decided)| (key.clone(), decided.decision.traffic.clone());
         self.proof.asked = self.decided.iter().map(asked).collect();
+        self.measure(now);
         self.show();
         Ok(())
     }

@@ -1,0 +1,89 @@
+//! Measuring for analysis runs: what is due comes in, tasks ask the provider, and results come back
+//! into the runs.
+
+use serin_core::analysis::{Measured, Provider};
+use serin_core::time::Timestamp;
+
+use super::World;
+use crate::clock;
+use crate::manifest::Key;
+use crate::provider::prometheus;
+
+/// A measurement that has been taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// What it is for.
+    pub(super) asked: Asked,
+    /// What came of it.
+    pub(super) measured: Measured,
+}
+
+/// A metric of a run of a Rollout.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Asked {
+    rollout: Key,
+    run: String,
+    metric: usize,
+}
+
+impl World {
+    /// Asks for everything that is due and not asked for already. Before the local Prometheus has
+    /// answered once nothing is asked: it would be counted as an error of the release's.
+    pub(super) fn measure(&mut self, now: Timestamp) {
+        let keep = self.place.keep_prometheus_addresses;
+        if !self.measuring.ready && !keep {
+            return;
+        }
+        for rollout in &self.manifests.rollouts {
+            let Some(record) = self.memory.rollouts.get(&rollout.key.to_string()) else {
+                continue;
+            };
+            for run in &record.runs {
+                for (index, metric) in run.due(now) {
+                    let asked = Asked {
+                        rollout: rollout.key.clone(),
+                        run: run.name.clone(),
+                        metric: index,
+                    };
+                    if !self.measuring.asked.insert(asked.clone()) {
+                        continue;
+                    }
+                    let Provider::Prometheus(mut query) = metric.provider.clone();
+                    if !keep || query.address.is_none() {
+                        query.address = Some(format!("http://{}", self.place.prometheus));
+                    }
+                    let tell = self.measuring.tell.clone();
+                    let client = self.asking.clone();
+                    tokio::spawn(async move {
+                        let started = clock::now();
+                        let outcome = prometheus::measure(&client, &query, started).await;
+                        let finished = clock::now();
+                        let measured = Measured { started, finished, outcome };
+                        // Nobody is there to be told while local mode stops.
+                        let _ = tell.send(Taken { asked, measured });
+                    });
+                }
+            }
+        }
+    }
+
+    /// Takes a measurement into its run; the run may be gone by now.
+    pub(super) fn measured(&mut self, taken: Taken) {
+        let Taken { asked, measured } = taken;
+        self.measuring.asked.remove(&asked);
+        let record = self.memory.rollouts.get_mut(&asked.rollout.to_string());
+        let run = record.and_then(|record| {
+            record.runs.iter_mut().find(|run| run.name == asked.run)
+        });
+        let Some(run) = run else { return };
+        match &measured.outcome {
+            Ok(outcome) => {
+                tracing::debug!(run = run.name, metric = asked.metric, value = outcome.shown, "measured");
+            }
+            Err(error) => {
+                tracing::warn!(run = run.name, metric = asked.metric, error, "cannot measure");
+            }
+        }
+        run.record(asked.metric, measured);
+    }
+}
