@@ -109,7 +109,7 @@ fn measure_all(
             "bench: process {process} of {}, {:?}",
             settings.processes, settings.time
         );
-        let rounds = measure::process(binary, dir, &variants, cores.envoy, settings.time)?;
+        let rounds = measure::process(binary, dir, &variants, cores, settings.time)?;
         processes.push(Process::clean(&rounds));
     }
     Ok((variants, processes))

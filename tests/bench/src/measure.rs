@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::envoy::Envoy;
 use crate::load::{Client, Requests};
-use crate::machine;
+use crate::machine::{self, Cores};
 use crate::ratio::{Round, Slot};
 use crate::upstream::Upstream;
 use crate::variant::{self, CANARY_PERCENT, Variant};
@@ -23,7 +23,7 @@ pub(crate) fn process(
     binary: &Path,
     dir: &Path,
     variants: &[Variant],
-    core: usize,
+    cores: Cores,
     time: Duration,
 ) -> Result<Vec<Round>> {
     let mut random = fastrand::Rng::new();
@@ -31,7 +31,7 @@ pub(crate) fn process(
     let [stable, canary] = &upstreams;
     let clusters = [("stable", stable.address), ("canary", canary.address)];
     let config = variant::bootstrap(variants, &clusters);
-    let envoy = Envoy::start(binary, dir, &config, core)?;
+    let envoy = Envoy::start(binary, dir, &config, cores)?;
     let mut requests = Requests::prepare(&mut random);
     let mut lanes = connect(&envoy, variants)?;
     let mut order: Vec<usize> = (0..variants.len()).collect();
@@ -88,17 +88,12 @@ impl Lane {
     ) -> Result<Slot> {
         let canary_served = |[_, canary]: &[Upstream; 2]| canary.served;
         let canary_before = canary_served(upstreams);
-        let stolen_before = machine::stolen_ticks(envoy.core)?;
-        let before = envoy.cpu_time_ns()?;
+        let before = Spent::read(envoy)?;
         let sent = self.client.send(requests, upstreams, SLOT)?;
-        let used = envoy.cpu_time_ns()? - before;
-        self.requests += sent.requests;
+        let spent = Spent::read(envoy)?.since(before);
+        self.requests += sent;
         self.canary += canary_served(upstreams) - canary_before;
-        Ok(Slot {
-            cost_ns: used as f64 / sent.requests as f64,
-            busy: used as f64 / sent.took.as_nanos() as f64,
-            stolen: machine::stolen_ticks(envoy.core)? > stolen_before,
-        })
+        Ok(spent.slot(sent))
     }
 
     /// Whether the variant did what it is measured for. The bounds are wide, since 1,000 users are
@@ -117,5 +112,50 @@ impl Lane {
             if variant.splits { CANARY_PERCENT } else { 0 },
         );
         Ok(())
+    }
+}
+
+/// Where the time of two cores went, in nanoseconds.
+#[derive(Clone, Copy)]
+struct Spent {
+    at: Instant,
+    envoy: u64,
+    load: u64,
+    idle: u64,
+}
+
+impl Spent {
+    fn read(envoy: &Envoy) -> Result<Self> {
+        Ok(Spent {
+            envoy: envoy.cpu_time_ns()?,
+            load: machine::cpu_time_ns(std::process::id())?,
+            idle: machine::idle_ns(envoy.cores)?,
+            at: Instant::now(),
+        })
+    }
+
+    fn since(self, before: Self) -> Delta {
+        Delta {
+            took: (self.at - before.at).as_nanos() as f64,
+            envoy: self.envoy.saturating_sub(before.envoy) as f64,
+            rest: (self.load + self.idle).saturating_sub(before.load + before.idle) as f64,
+        }
+    }
+}
+
+/// The same for one slot; `rest` is what the load used and nobody needed.
+struct Delta {
+    took: f64,
+    envoy: f64,
+    rest: f64,
+}
+
+impl Delta {
+    fn slot(&self, requests: u64) -> Slot {
+        const CORES: f64 = 2.0;
+        Slot {
+            cost_ns: self.envoy / requests as f64,
+            others: 1.0 - (self.envoy + self.rest) / (CORES * self.took),
+        }
     }
 }

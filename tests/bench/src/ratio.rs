@@ -9,11 +9,8 @@
 pub(crate) struct Slot {
     /// Envoy's CPU time per request in nanoseconds.
     pub(crate) cost_ns: f64,
-    /// The share of the slot that Envoy was at work. The load never lets it wait, so what is
-    /// missing went to others.
-    pub(crate) busy: f64,
-    /// Whether the hypervisor gave the core to somebody else meanwhile.
-    pub(crate) stolen: bool,
+    /// The share of both cores' time that went to other processes or other machines.
+    pub(crate) others: f64,
 }
 
 /// One pass over all variants, in the variants' order.
@@ -37,22 +34,22 @@ pub(crate) struct Ratio {
 
 impl Process {
     /// Drops the slots in which others had a part of Envoy's core or of the load's. They are told
-    /// by that alone and never by their cost, and the busiest quarter stays in any case.
+    /// by that alone and never by their cost, and the quietest quarter stays in any case.
     pub(crate) fn clean(rounds: &[Round]) -> Self {
-        const UNDISTURBED: f64 = 0.99;
+        /// Above what is left by rounding idleness to hundredths of a second.
+        const QUIET: f64 = 0.1;
         let variants = rounds.first().map_or(0, Vec::len);
         let limits: Vec<f64> = (0..variants)
             .map(|variant| {
                 let slots = rounds.iter().filter_map(|round| round.get(variant));
-                let mut busy: Vec<f64> = slots.map(|slot| slot.busy).collect();
-                busy.sort_by(|a, b| b.total_cmp(a));
-                busy.get(busy.len() / 4)
-                    .map_or(UNDISTURBED, |quarter| quarter.min(UNDISTURBED))
+                let mut others: Vec<f64> = slots.map(|slot| slot.others).collect();
+                others.sort_by(f64::total_cmp);
+                others
+                    .get(others.len() / 4)
+                    .map_or(QUIET, |quarter| quarter.max(QUIET))
             })
             .collect();
-        let keep = |slot: &Slot, limit: &f64| {
-            (slot.busy >= *limit && !slot.stolen).then(|| slot.cost_ns.ln())
-        };
+        let keep = |slot: &Slot, limit: &f64| (slot.others <= *limit).then(|| slot.cost_ns.ln());
         let keep_round =
             |round: &Round| round.iter().zip(&limits).map(|(s, l)| keep(s, l)).collect();
         let rounds: Vec<Vec<Option<f64>>> = rounds.iter().map(keep_round).collect();
@@ -180,8 +177,7 @@ mod tests {
     fn rounds(costs: &[f64], random: &mut fastrand::Rng) -> Vec<Round> {
         let slot = |cost: f64, drift: f64, noise: f64| Slot {
             cost_ns: cost * drift * noise,
-            busy: 0.998,
-            stolen: false,
+            others: 0.01,
         };
         (0..60)
             .map(|round| {
@@ -226,7 +222,7 @@ mod tests {
             .filter_map(|round| round.get_mut(1))
         {
             slot.cost_ns *= 1.5;
-            slot.busy = 0.7;
+            slot.others = 0.5;
         }
 
         let process = Process::clean(&rounds);
