@@ -2,6 +2,7 @@
 
 mod get;
 mod list;
+mod local;
 mod screen;
 mod status;
 mod verb;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::Client;
-use crate::local::DEFAULT_STATE;
+use crate::local::{DEFAULT_STATE, guard};
 
 /// Canary releases for Istio and Envoy, decided in the data plane.
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the Rollouts of a directory on this machine, with a real Envoy and a real Prometheus
+    Local(local::Local),
     /// Show a Rollout: its steps, its revisions, their pods and analysis runs
     Get(get::Get),
     /// List Rollouts
@@ -42,6 +45,9 @@ enum Command {
     Pause(verb::Pause),
     /// Ask for an older revision's template again
     Undo(verb::Undo),
+    /// Ends what local mode leaves behind
+    #[command(hide = true)]
+    Guard(guard::Args),
 }
 
 /// The server that a command speaks to.
@@ -83,6 +89,7 @@ impl Target {
 /// Runs a command. An error is printed once, with all that led to it.
 pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
+        Command::Local(command) => command.run().await,
         Command::Get(command) => command.run().await,
         Command::List(command) => command.run().await,
         Command::Status(command) => command.run().await,
@@ -91,6 +98,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Retry(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Undo(command) => command.run().await,
+        Command::Guard(args) => guard::run(args).await.map(|()| ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,

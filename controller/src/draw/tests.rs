@@ -160,7 +160,7 @@ fn traffic_is_shown_by_revision_the_newest_first() {
         ],
     };
     assert_eq!(
-        traffic(&report, Some(&waiting()), Paint::PLAIN),
+        traffic(&report, &[waiting()], Paint::PLAIN),
         "190 sent, 1 failed │ no version 90 ok, 0 errors, 12 users \
          │ revision 2 (canary) 90 ok, 7 errors, 12 users \
          │ revision 1 (stable) 90 ok, 0 errors, 12 users"

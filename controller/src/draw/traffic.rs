@@ -4,8 +4,8 @@ use super::paint::{Colour, Paint};
 use crate::traffic_report::{TrafficReport, VersionTraffic};
 use crate::view::RolloutView;
 
-/// The counts so far; a version is called by its revision where the Rollout knows it.
-pub fn traffic(report: &TrafficReport, view: Option<&RolloutView>, paint: Paint) -> String {
+/// The counts so far; a version is called by its revision where a Rollout knows it.
+pub fn traffic(report: &TrafficReport, views: &[RolloutView], paint: Paint) -> String {
     let failed = match report.failed {
         0 => "0 failed".to_string(),
         some => paint.colour(Colour::Red, &format!("{some} failed")),
@@ -16,27 +16,27 @@ pub fn traffic(report: &TrafficReport, view: Option<&RolloutView>, paint: Paint)
     }
     for version in report.versions.iter().rev() {
         line.push_str(" │ ");
-        line.push_str(&answered(version, view, paint));
+        line.push_str(&answered(version, views, paint));
     }
     line
 }
 
-fn answered(version: &VersionTraffic, view: Option<&RolloutView>, paint: Paint) -> String {
+fn answered(version: &VersionTraffic, views: &[RolloutView], paint: Paint) -> String {
     let bad = match version.server_errors {
         0 => "0 errors".to_string(),
         some => paint.colour(Colour::Red, &format!("{some} errors")),
     };
-    let name = name(version, view, paint);
+    let name = name(version, views, paint);
     format!("{name} {} ok, {bad}, {} users", version.ok, version.users)
 }
 
-fn name(version: &VersionTraffic, view: Option<&RolloutView>, paint: Paint) -> String {
+fn name(version: &VersionTraffic, views: &[RolloutView], paint: Paint) -> String {
     if version.replica_set.is_empty() {
         return "no version".to_string();
     }
-    let revisions = view.map_or(&[][..], |view| &view.revisions);
-    let revision = revisions
+    let revision = views
         .iter()
+        .flat_map(|view| &view.revisions)
         .find(|revision| revision.replica_set == version.replica_set);
     match revision {
         Some(revision) => {

@@ -1,7 +1,8 @@
 //! Requests at a constant rate: an aim comes in, counts by version go out.
 //!
 //! The rate is kept whatever the answers do (an open loop): a slow version meets as many requests
-//! as a fast one, as it would with real users.
+//! as a fast one, as it would with real users. It begins once a version has answered well: what is
+//! not there yet cannot fail anybody.
 
 mod tally;
 mod users;
@@ -51,7 +52,7 @@ struct Shared {
 }
 
 impl Traffic {
-    /// Starts sending.
+    /// Starts sending as soon as the gateway answers.
     ///
     /// # Errors
     /// If the HTTP client cannot be set up.
@@ -101,6 +102,12 @@ async fn send(shared: std::sync::Weak<Shared>, http: reqwest::Client) {
     let Some(aim) = shared.upgrade().map(|shared| shared.aim.clone()) else {
         return;
     };
+    while !answers(&http, &aim).await {
+        if shared.strong_count() == 0 {
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut users = Users::new(aim.seed);
     let mut ticks = tokio::time::interval(TICK);
@@ -132,6 +139,15 @@ async fn send(shared: std::sync::Weak<Shared>, http: reqwest::Client) {
         }
         handled = handled.max(due);
     }
+}
+
+/// How often the gateway is asked until it answers.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Whether some version answers well.
+async fn answers(http: &reqwest::Client, aim: &Aim) -> bool {
+    let answer = ask(http.get(aim.url()).header(reqwest::header::HOST, &aim.host)).await;
+    matches!(answer, Answer::Status { replica_set, status } if status < 500 && !replica_set.is_empty())
 }
 
 /// How many requests are due after this long.

@@ -1,3 +1,5 @@
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -67,21 +69,54 @@ async fn requests_name_a_host_and_a_user_and_are_counted_by_the_version_that_ans
 
 #[tokio::test]
 async fn answers_that_never_come_do_not_slow_the_requests() {
-    let silent = Router::new().route("/", get(std::future::pending::<()>));
-    let traffic = against(silent, 400).await;
+    let traffic = against(once(std::future::pending), 400).await;
     let report = until(&traffic, |report| report.sent >= 200).await;
     assert_eq!(report.in_flight, report.sent);
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_not_there_is_a_failure_with_a_reason() {
-    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gateway = nobody.local_addr().unwrap();
-    drop(nobody);
-    let traffic = Traffic::start(aim(gateway, 200)).unwrap();
+async fn a_connection_that_breaks_is_a_failure_with_a_reason() {
+    let traffic = against(once(|| async { panic!("the connection breaks here") }), 200).await;
     let report = until(&traffic, |report| report.failed > 0).await;
     assert!(report.last_failure.is_some());
     assert!(report.versions.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_a_version_has_answered_well() {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    async fn answer(headers: HeaderMap) -> (StatusCode, [(&'static str, &'static str); 1]) {
+        assert_eq!(
+            ASKED.load(Ordering::SeqCst) > 2,
+            headers.contains_key(USER_HEADER)
+        );
+        match ASKED.fetch_add(1, Ordering::SeqCst) {
+            0 => (StatusCode::NOT_FOUND, [(REPLICA_SET_HEADER, "")]),
+            1 => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                [(REPLICA_SET_HEADER, "shop-a")],
+            ),
+            _ => (StatusCode::OK, [(REPLICA_SET_HEADER, "shop-a")]),
+        }
+    }
+    let traffic = against(Router::new().route("/", get(answer)), 200).await;
+    let report = until(&traffic, |report| report.ok >= 10).await;
+    assert_eq!((report.server_errors, report.failed), (0, 0));
+}
+
+/// Answers one request well, and all others as `then` does.
+fn once<F>(then: fn() -> F) -> Router
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let asked = Arc::new(AtomicU32::new(0));
+    let answer = move || async move {
+        if asked.fetch_add(1, Ordering::SeqCst) > 0 {
+            then().await;
+        }
+        [(REPLICA_SET_HEADER, "shop-a")]
+    };
+    Router::new().route("/", get(answer))
 }
 
 fn aim(gateway: SocketAddr, rate: u32) -> Aim {

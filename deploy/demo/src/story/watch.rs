@@ -117,7 +117,7 @@ impl<'a> Watcher<'a> {
         }
         if let Ok(report) = self.client.traffic().await {
             let paint = self.teller.paint();
-            let text = draw::traffic(&report, Some(&view), paint);
+            let text = draw::traffic(&report, std::slice::from_ref(&view), paint);
             self.teller.progress(&text);
         }
         Ok(Some(view))
