@@ -85,27 +85,29 @@ impl Sets {
         }
     }
 
-    /// Gives a ReplicaSet `desired` replicas. One that gets replicas for the first time gets a
-    /// proxy; one without any keeps it until they are gone.
-    pub fn scale(&mut self, key: &SetKey, pod: &Pod, port: u16, desired: u32) {
-        let desired = usize::try_from(desired).unwrap_or(usize::MAX);
-        if !self.sets.contains_key(key) {
-            if desired == 0 {
-                return;
-            }
-            let Some(proxy) = self.addresses.take() else {
-                tracing::error!("all loopback addresses are taken");
-                return;
-            };
-            let set = Set {
-                proxy,
-                pod: pod.clone(),
-                port,
-                replicas: Vec::new(),
-                leaving: Vec::new(),
-            };
-            self.sets.insert(key.clone(), set);
+    /// Makes sure that a ReplicaSet which wants replicas has a proxy; it keeps it until its last
+    /// replica is gone.
+    pub fn reserve(&mut self, key: &SetKey, pod: &Pod, port: u16, desired: u32) {
+        if desired == 0 || self.sets.contains_key(key) {
+            return;
         }
+        let Some(proxy) = self.addresses.take() else {
+            tracing::error!("all loopback addresses are taken");
+            return;
+        };
+        let set = Set {
+            proxy,
+            pod: pod.clone(),
+            port,
+            replicas: Vec::new(),
+            leaving: Vec::new(),
+        };
+        self.sets.insert(key.clone(), set);
+    }
+
+    /// Gives a ReplicaSet `desired` replicas.
+    pub fn scale(&mut self, key: &SetKey, desired: u32) {
+        let desired = usize::try_from(desired).unwrap_or(usize::MAX);
         while self.count(key) < desired {
             if !self.start(key) {
                 break;

@@ -12,8 +12,8 @@ use super::backoff::Backoff;
 use super::child::{self, Launch};
 use super::stop::{self, Ask, Stop};
 
-/// Finds a program: where the user says, in `.tools/bin` here or beside the executable's checkout,
-/// or on PATH.
+/// Finds a program: where the user says, in `.tools/bin` here or above the executable (a build lies
+/// in its checkout), or on PATH.
 ///
 /// # Errors
 /// Where it was looked for.
@@ -27,8 +27,10 @@ pub fn find(name: &str, given: Option<&Path>) -> anyhow::Result<PathBuf> {
         return Ok(std::path::absolute(given)?);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let here = PathBuf::from(".tools/bin");
-    let found = std::iter::once(here)
+    let exe = std::env::current_exe().unwrap_or_default();
+    let checkouts = std::iter::once(Path::new("")).chain(exe.ancestors().skip(1));
+    let found = checkouts
+        .map(|checkout| checkout.join(".tools/bin"))
         .chain(std::env::split_paths(&path))
         .map(|dir| dir.join(name))
         .find(|program| program.is_file());

@@ -246,6 +246,9 @@ impl World {
         let now = clock::now();
         let wanted = self.decide_all(now);
         self.reconcile_runs(now);
+        for (set, (pod, port, desired)) in &wanted {
+            self.sets.reserve(set, pod, *port, *desired);
+        }
         let mesh = self.mesh();
         let numbered = self.files.number(&mesh, self.memory.generation);
         if numbered != self.memory.generation {
@@ -302,8 +305,8 @@ impl World {
     }
 
     fn scale(&mut self, wanted: &BTreeMap<SetKey, (Pod, u16, u32)>) {
-        for (set, (pod, port, desired)) in wanted {
-            self.sets.scale(set, pod, *port, *desired);
+        for (set, (_, _, desired)) in wanted {
+            self.sets.scale(set, *desired);
         }
         for set in self.sets.keys() {
             if !wanted.contains_key(&set) {

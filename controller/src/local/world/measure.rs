@@ -58,7 +58,11 @@ impl World {
                         let started = clock::now();
                         let outcome = prometheus::measure(&client, &query, started).await;
                         let finished = clock::now();
-                        let measured = Measured { started, finished, outcome };
+                        let measured = Measured {
+                            started,
+                            finished,
+                            outcome,
+                        };
                         // Nobody is there to be told while local mode stops.
                         let _ = tell.send(Taken { asked, measured });
                     });
@@ -72,18 +76,30 @@ impl World {
         let Taken { asked, measured } = taken;
         self.measuring.asked.remove(&asked);
         let record = self.memory.rollouts.get_mut(&asked.rollout.to_string());
-        let run = record.and_then(|record| {
-            record.runs.iter_mut().find(|run| run.name == asked.run)
-        });
+        let run =
+            record.and_then(|record| record.runs.iter_mut().find(|run| run.name == asked.run));
         let Some(run) = run else { return };
         match &measured.outcome {
             Ok(outcome) => {
-                tracing::debug!(run = run.name, metric = asked.metric, value = outcome.shown, "measured");
+                tracing::debug!(
+                    run = run.name,
+                    metric = asked.metric,
+                    value = outcome.shown,
+                    "measured"
+                );
             }
             Err(error) => {
-                tracing::warn!(run = run.name, metric = asked.metric, error, "cannot measure");
+                tracing::warn!(
+                    run = run.name,
+                    metric = asked.metric,
+                    error,
+                    "cannot measure"
+                );
             }
         }
+        let now = measured.finished;
         run.record(asked.metric, measured);
+        // The next decision reads the verdict, so it is not left to the pass after it.
+        run.assess(true, now);
     }
 }
