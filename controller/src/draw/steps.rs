@@ -26,6 +26,9 @@ fn mark(view: &RolloutView, step: usize) -> (&'static str, Colour) {
     } else {
         match view.phase {
             Phase::Paused => ("॥", Colour::Yellow),
+            // A release that was taken back stands before its first step again; only one that is
+            // stuck has a step to point at.
+            Phase::Degraded if view.step_index == 0 => ("•", Colour::Dim),
             Phase::Degraded => ("✖", Colour::Red),
             Phase::Progressing | Phase::Healthy => ("▶", Colour::Cyan),
         }

@@ -89,10 +89,12 @@ fn a_set_without_pods_is_scaled_down() {
 }
 
 #[test]
-fn the_step_that_an_abort_ended_is_marked() {
+fn the_step_at_which_a_release_is_stuck_is_marked_and_none_after_an_abort() {
     let mut view = waiting();
     view.phase = Phase::Degraded;
     assert!(rollout(&view, NOW, Paint::PLAIN).contains("  ✖ 2  pause: until promoted\n"));
+    view.step_index = 0;
+    assert!(rollout(&view, NOW, Paint::PLAIN).contains("  • 1  setWeight: 0.05\n"));
 }
 
 #[test]

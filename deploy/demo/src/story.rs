@@ -83,7 +83,7 @@ async fn acts(stage: &Stage, teller: &Teller) -> anyhow::Result<Promises> {
     let second = good::release(stage, teller, &mut watcher, &mut promises, &first).await?;
 
     teller.line("");
-    teller.heading("3. Version 3 answers every fifth request with an error");
+    teller.heading("3. Version 3 answers every fifth request with an error, and nobody watches");
     let third = bad::release(stage, teller, &mut watcher, &mut promises, &second).await?;
 
     teller.line("");

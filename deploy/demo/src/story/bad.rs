@@ -23,7 +23,6 @@ pub(super) async fn release(
     // From the first request to the weight back at 0: one interval of the analysis, its first
     // delay, and what the proxies and the analysis need.
     const TAKEN_BACK: f64 = 20.0;
-    watcher.take_weights();
     let edits = [
         ("serin-demo:v2", "serin-demo:v3"),
         ("--version=v2", "--version=v3"),
@@ -36,6 +35,8 @@ pub(super) async fn release(
             matches!(view.phase, Phase::Progressing | Phase::Paused)
         })
         .await?;
+    // Up to here version 2 was the one asked for, with all of the traffic.
+    watcher.take_weights();
     let degraded = watcher
         .until("version 3 to be taken back", JUDGED, |view| {
             view.phase == Phase::Degraded && view.actual_weight_bp == 0

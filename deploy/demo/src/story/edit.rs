@@ -28,10 +28,8 @@ pub(super) fn edit(text: &str, replacements: &[(&str, &str)]) -> anyhow::Result<
         let replace = |line: String, (from, to): &(&str, &str)| line.replace(from, to);
         let new = replacements.iter().fold(old.to_string(), replace);
         if new != old {
-            edited.diff.push(format!("- {}", old.trim_start()));
-            edited
-                .diff
-                .extend(new.lines().map(|line| format!("+ {}", line.trim_start())));
+            edited.diff.push(format!("-{old}"));
+            edited.diff.push(format!("+{new}"));
         }
         edited.text.push_str(&new);
         edited.text.push('\n');
@@ -47,7 +45,7 @@ mod tests {
     fn an_edit_shows_the_lines_that_differ() {
         let edited = edit("a: 1\n  b: v1\nc: v1\n", &[("b: v1", "b: v2")]).unwrap();
         assert_eq!(edited.text, "a: 1\n  b: v2\nc: v1\n");
-        assert_eq!(edited.diff, ["- b: v1", "+ b: v2"]);
+        assert_eq!(edited.diff, ["-  b: v1", "+  b: v2"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serin::client::{Client, ClientError};
 use serin::draw;
 use serin::traffic_report::TrafficReport;
 use serin::view::{RevisionView, RolloutView};
+use serin_core::step::Phase;
 
 use super::stage::Stage;
 use super::teller::Teller;
@@ -21,7 +22,7 @@ pub(super) struct Watcher<'a> {
     client: Client,
     teller: &'a Teller,
     began: Instant,
-    last_line: String,
+    last: Option<Line>,
     weights: Vec<u16>,
 }
 
@@ -31,7 +32,7 @@ impl<'a> Watcher<'a> {
             client: Client::new(&stage.state())?,
             teller,
             began: Instant::now(),
-            last_line: String::new(),
+            last: None,
             weights: Vec::new(),
         })
     }
@@ -109,11 +110,12 @@ impl<'a> Watcher<'a> {
         if self.weights.last() != Some(&view.actual_weight_bp) {
             self.weights.push(view.actual_weight_bp);
         }
-        let line = line(&view);
-        if line != self.last_line {
+        let line = Line::of(&view);
+        if self.last.as_ref() != Some(&line) {
             let seconds = self.began.elapsed().as_secs_f64();
-            self.teller.line(&format!("  {seconds:5.1} s  {line}"));
-            self.last_line = line;
+            let text = line.after(self.last.as_ref());
+            self.teller.line(&format!("  {seconds:5.1} s  {text}"));
+            self.last = Some(line);
         }
         if let Ok(report) = self.client.traffic().await {
             let paint = self.teller.paint();
@@ -132,17 +134,47 @@ pub(super) fn newest(view: &RolloutView) -> anyhow::Result<&RevisionView> {
     }
 }
 
-/// Where a release stands: the step under way and the weight that the proxies run.
-fn line(view: &RolloutView) -> String {
-    let mut line = draw::status(view);
-    if let Some(step) = view.steps.get(view.step_index) {
-        let (number, all) = (view.step_index + 1, view.steps.len());
-        line.push_str(&format!(", step {number}/{all} {}", step.text));
+/// Where a release stands.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    phase: Phase,
+    message: String,
+    /// The step under way, and the weight that the proxies run.
+    place: String,
+}
+
+impl Line {
+    fn of(view: &RolloutView) -> Line {
+        let mut place = String::new();
+        let step = view.steps.get(view.step_index);
+        // A release that was taken back has no step under way.
+        if let Some(step) = step.filter(|_| view.phase != Phase::Degraded) {
+            let (number, all) = (view.step_index + 1, view.steps.len());
+            place.push_str(&format!(", step {number}/{all} {}", step.text));
+        }
+        let weight = draw::percent(view.actual_weight_bp);
+        place.push_str(&format!(", weight {weight} %"));
+        if !view.header_routes.is_empty() {
+            place.push_str(&format!(", header route {}", view.header_routes.join(" ")));
+        }
+        Line {
+            phase: view.phase,
+            message: view.message.clone(),
+            place,
+        }
     }
-    let weight = draw::percent(view.actual_weight_bp);
-    line.push_str(&format!(", weight {weight} %"));
-    if !view.header_routes.is_empty() {
-        line.push_str(&format!(", header route {}", view.header_routes.join(" ")));
+
+    /// The line as it is told; a message is told once.
+    fn after(&self, last: Option<&Line>) -> String {
+        let told = last.is_some_and(|last| last.message == self.message);
+        let Line {
+            phase,
+            message,
+            place,
+        } = self;
+        match told || message.is_empty() {
+            true => format!("{phase:?}{place}"),
+            false => format!("{phase:?} - {message}{place}"),
+        }
     }
-    line
 }
