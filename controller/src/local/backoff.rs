@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Waits that double from one end to the next, as the kubelet's do; they begin anew after a long
 /// enough life.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Backoff {
+pub(super) struct Backoff {
     ends: u32,
 }
 
@@ -17,7 +17,7 @@ impl Backoff {
     const LONG_LIFE: Duration = Duration::from_secs(60);
 
     /// The wait after a process has ended that lived for `life`.
-    pub fn after(&mut self, life: Duration) -> Duration {
+    pub(super) fn after(&mut self, life: Duration) -> Duration {
         if life >= Self::LONG_LIFE {
             self.ends = 0;
         }
@@ -29,7 +29,7 @@ impl Backoff {
     }
 
     /// Whether it ended more than once in a row.
-    pub fn is_loop(self) -> bool {
+    pub(super) fn is_loop(self) -> bool {
         self.ends > 1
     }
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 /// A second octet that one instance has to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block(pub u8);
+pub(super) struct Block(pub u8);
 
 impl Block {
     // Below 16 other programs have favourites, such as resolvers on 127.0.0.53 and 127.1.1.1.
@@ -21,7 +21,7 @@ impl Block {
     ///
     /// # Errors
     /// If none is free, with the last block's error.
-    pub fn claim(wish: u64) -> io::Result<(Block, TcpListener)> {
+    pub(super) fn claim(wish: u64) -> io::Result<(Block, TcpListener)> {
         let mut last = io::Error::other("there are no blocks");
         for offset in 0..Self::COUNT {
             let turn = wish.wrapping_add(u64::from(offset)) % u64::from(Self::COUNT);
@@ -38,17 +38,17 @@ impl Block {
     ///
     /// # Errors
     /// If another instance has it.
-    pub fn hold(self) -> io::Result<TcpListener> {
+    pub(super) fn hold(self) -> io::Result<TcpListener> {
         TcpListener::bind((self.at(0, 1), Self::CLAIM_PORT))
     }
 
     /// Envoy's admin address.
-    pub fn admin(self) -> SocketAddr {
+    pub(super) fn admin(self) -> SocketAddr {
         (self.at(0, 1), 15000).into()
     }
 
     /// Prometheus' address.
-    pub fn prometheus(self) -> SocketAddr {
+    pub(super) fn prometheus(self) -> SocketAddr {
         (self.at(0, 1), 9090).into()
     }
 
@@ -59,7 +59,7 @@ impl Block {
 
 /// Hands out the addresses of a block, each to one holder at a time.
 #[derive(Debug)]
-pub struct Addresses {
+pub(super) struct Addresses {
     block: Block,
     used: BTreeSet<u16>,
     next: u16,
@@ -72,7 +72,7 @@ impl Addresses {
     const ALL: u16 = Self::ROW * Self::ROW;
 
     /// All of `block`'s, none handed out.
-    pub fn of(block: Block) -> Self {
+    pub(super) fn of(block: Block) -> Self {
         Addresses {
             block,
             used: BTreeSet::new(),
@@ -82,7 +82,7 @@ impl Addresses {
 
     /// An address nobody holds, the one longest unused first: what an old replica's address had is
     /// still remembered by connections. None if all are taken.
-    pub fn take(&mut self) -> Option<IpAddr> {
+    pub(super) fn take(&mut self) -> Option<IpAddr> {
         let free = (0..Self::ALL)
             .map(|ahead| (self.next + ahead) % Self::ALL)
             .find(|index| !self.used.contains(index))?;
@@ -96,7 +96,7 @@ impl Addresses {
     }
 
     /// Takes an address back.
-    pub fn give_back(&mut self, address: IpAddr) {
+    pub(super) fn give_back(&mut self, address: IpAddr) {
         if let IpAddr::V4(address) = address {
             let [_, _, third, fourth] = address.octets();
             let row = u16::from(third).saturating_sub(1) * Self::ROW;

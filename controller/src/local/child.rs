@@ -14,7 +14,7 @@ use super::guard::MARKER;
 
 /// A process to start.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub(super) struct Launch {
     /// The program, looked up on the PATH in `env` if it has no slash.
     pub program: PathBuf,
     /// Its arguments.
@@ -46,7 +46,7 @@ impl Launch {
     ///
     /// # Errors
     /// If the program is not there or the log cannot be written.
-    pub fn spawn(&self) -> io::Result<Child> {
+    pub(super) fn spawn(&self) -> io::Result<Child> {
         let log = self.open_log()?;
         let mut command = Command::new(&self.program);
         command
@@ -79,7 +79,7 @@ impl Launch {
 }
 
 /// Asks a process group to end and ends it after `grace`.
-pub async fn end(child: &mut Child, grace: Duration) {
+pub(super) async fn end(child: &mut Child, grace: Duration) {
     let group = child.id();
     signal_group(group, Signal::TERM);
     if timeout(grace, child.wait()).await.is_err() {
@@ -92,7 +92,7 @@ pub async fn end(child: &mut Child, grace: Duration) {
 }
 
 /// Ends what a process that has ended itself left behind in its group.
-pub fn end_rest(group: Option<u32>) {
+pub(super) fn end_rest(group: Option<u32>) {
     signal_group(group, Signal::KILL);
 }
 
@@ -107,7 +107,7 @@ fn signal_group(group: Option<u32>, signal: Signal) {
 }
 
 /// How a process ended, as the user reads it, with the last line it wrote.
-pub fn epitaph(status: ExitStatus, log: &Path) -> String {
+pub(super) fn epitaph(status: ExitStatus, log: &Path) -> String {
     match last_line(log) {
         Some(line) => format!("{status}: {line}"),
         None => status.to_string(),

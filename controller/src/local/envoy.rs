@@ -1,8 +1,8 @@
 //! Envoy as a child: in comes a mesh, out go files that it watches, and back comes which
 //! generation its filters run.
 
-pub mod config;
-pub mod mesh;
+pub(super) mod config;
+pub(super) mod mesh;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use mesh::Mesh;
 
 /// The files that Envoy watches, and what is in them.
 #[derive(Debug)]
-pub struct Files {
+pub(super) struct Files {
     paths: Paths,
     written: BTreeMap<PathBuf, String>,
     /// Per filter instance: its configuration without generation, and the generation that it was
@@ -33,7 +33,7 @@ impl Files {
     ///
     /// # Errors
     /// If the directory or the module cannot be written.
-    pub fn begin(state: &Path, module: &[u8]) -> io::Result<Files> {
+    pub(super) fn begin(state: &Path, module: &[u8]) -> io::Result<Files> {
         let root = state.join("envoy");
         match fs::remove_dir_all(&root) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -54,7 +54,7 @@ impl Files {
 
     /// Gives each filter whose configuration has changed a generation above `last`, and returns
     /// the highest given.
-    pub fn number(&mut self, mesh: &Mesh, last: u64) -> u64 {
+    pub(super) fn number(&mut self, mesh: &Mesh, last: u64) -> u64 {
         let wanted = mesh.filters();
         self.filters.retain(|name, _| wanted.contains_key(name));
         let next = last + 1;
@@ -73,7 +73,7 @@ impl Files {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn write(&mut self, mesh: &Mesh) -> io::Result<()> {
+    pub(super) fn write(&mut self, mesh: &Mesh) -> io::Result<()> {
         let filters: Vec<FilterConfig> = self
             .filters
             .values()
@@ -93,7 +93,7 @@ impl Files {
     }
 
     /// Whether every filter shows the generation that it was given.
-    pub fn verified(&self, shown: &BTreeMap<String, u64>) -> bool {
+    pub(super) fn verified(&self, shown: &BTreeMap<String, u64>) -> bool {
         let runs =
             |name: &str, generation| shown.get(name).is_some_and(|shown| *shown >= generation);
         self.filters
@@ -105,7 +105,7 @@ impl Files {
     ///
     /// # Errors
     /// If the bootstrap cannot be written.
-    pub fn launch(
+    pub(super) fn launch(
         &self,
         program: PathBuf,
         state: &Path,
@@ -145,7 +145,7 @@ impl Files {
 ///
 /// # Errors
 /// If Envoy does not answer.
-pub async fn generations(
+pub(super) async fn generations(
     client: &reqwest::Client,
     admin: SocketAddr,
 ) -> Result<BTreeMap<String, u64>, reqwest::Error> {
@@ -175,7 +175,7 @@ fn generation(line: &str) -> Option<(String, u64)> {
 ///
 /// # Errors
 /// If Envoy does not answer.
-pub async fn endpoints(
+pub(super) async fn endpoints(
     client: &reqwest::Client,
     admin: SocketAddr,
 ) -> Result<BTreeSet<SocketAddr>, reqwest::Error> {
@@ -207,7 +207,7 @@ pub async fn endpoints(
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     File::create(&new)?.write_all(bytes)?;
     fs::rename(&new, path)

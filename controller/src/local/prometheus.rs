@@ -12,7 +12,7 @@ use super::child::Launch;
 ///
 /// # Errors
 /// If the configuration cannot be written.
-pub fn launch(
+pub(super) fn launch(
     program: PathBuf,
     state: &Path,
     instance: &str,
@@ -56,7 +56,7 @@ fn configuration(envoy: SocketAddr) -> String {
 }
 
 /// Whether the Prometheus at this address answers queries.
-pub async fn ready(client: &reqwest::Client, address: SocketAddr) -> bool {
+pub(super) async fn ready(client: &reqwest::Client, address: SocketAddr) -> bool {
     let answer = client.get(format!("http://{address}/-/ready")).send().await;
     answer.is_ok_and(|answer| answer.status().is_success())
 }

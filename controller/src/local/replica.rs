@@ -20,7 +20,7 @@ use crate::manifest::pod::Probe;
 
 /// How a replica stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub(super) struct Status {
     /// `Pending`, `Running`, `CrashLoopBackOff`, `Error: …`, as kubectl's users know them.
     pub text: String,
     /// Since when it is ready.
@@ -31,7 +31,7 @@ pub struct Status {
 
 /// What a replica is made of.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub(super) struct Job {
     /// Its name.
     pub name: String,
     /// Its address.
@@ -46,7 +46,7 @@ pub struct Job {
 
 /// A replica that runs.
 #[derive(Debug)]
-pub struct Replica {
+pub(super) struct Replica {
     /// Its name.
     pub name: String,
     /// Its address.
@@ -60,7 +60,7 @@ pub struct Replica {
 
 impl Replica {
     /// Starts one; `changed` is told of every change of its status.
-    pub fn start(job: Job, changed: Arc<Notify>) -> Replica {
+    pub(super) fn start(job: Job, changed: Arc<Notify>) -> Replica {
         let (stop, stopped) = stop::channel();
         let pending = Status {
             text: "Pending".to_string(),
@@ -79,22 +79,22 @@ impl Replica {
     }
 
     /// How it stands.
-    pub fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         self.status.borrow().clone()
     }
 
     /// Asks it to end and does not wait.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         let _ = self.stop.send(true);
     }
 
     /// Whether it has ended after [`Replica::stop`].
-    pub fn gone(&self) -> bool {
+    pub(super) fn gone(&self) -> bool {
         self.task.is_finished()
     }
 
     /// Returns when it has ended after [`Replica::stop`].
-    pub async fn ended(self) {
+    pub(super) async fn ended(self) {
         let _ = self.task.await;
     }
 }

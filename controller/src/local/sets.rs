@@ -23,7 +23,7 @@ use crate::view::PodView;
 
 /// What every replica of this instance has in common.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub(super) struct Surroundings {
     /// The manifests' directory, where processes start.
     pub dir: PathBuf,
     /// Where logs go.
@@ -35,11 +35,11 @@ pub struct Surroundings {
 }
 
 /// Who a ReplicaSet belongs to: the Rollout and the template hash.
-pub type SetKey = (Key, String);
+pub(super) type SetKey = (Key, String);
 
 /// All ReplicaSets.
 #[derive(Debug)]
-pub struct Sets {
+pub(super) struct Sets {
     surroundings: Surroundings,
     addresses: Addresses,
     changed: Arc<Notify>,
@@ -49,7 +49,7 @@ pub struct Sets {
 
 /// One ReplicaSet.
 #[derive(Debug)]
-pub struct Set {
+pub(super) struct Set {
     /// The address of its proxy.
     pub proxy: IpAddr,
     pod: Pod,
@@ -75,7 +75,7 @@ const FORGET: Duration = Duration::from_secs(5);
 
 impl Sets {
     /// None yet.
-    pub fn new(surroundings: Surroundings, addresses: Addresses, changed: Arc<Notify>) -> Sets {
+    pub(super) fn new(surroundings: Surroundings, addresses: Addresses, changed: Arc<Notify>) -> Sets {
         Sets {
             surroundings,
             addresses,
@@ -87,7 +87,7 @@ impl Sets {
 
     /// Makes sure that a ReplicaSet which wants replicas has a proxy; it keeps it until its last
     /// replica is gone.
-    pub fn reserve(&mut self, key: &SetKey, pod: &Pod, port: u16, desired: u32) {
+    pub(super) fn reserve(&mut self, key: &SetKey, pod: &Pod, port: u16, desired: u32) {
         if desired == 0 || self.sets.contains_key(key) {
             return;
         }
@@ -106,7 +106,7 @@ impl Sets {
     }
 
     /// Gives a ReplicaSet `desired` replicas.
-    pub fn scale(&mut self, key: &SetKey, desired: u32) {
+    pub(super) fn scale(&mut self, key: &SetKey, desired: u32) {
         let desired = usize::try_from(desired).unwrap_or(usize::MAX);
         while self.count(key) < desired {
             if !self.start(key) {
@@ -119,7 +119,7 @@ impl Sets {
     }
 
     /// Takes all replicas from a ReplicaSet that nobody asks for any more.
-    pub fn empty(&mut self, key: &SetKey) {
+    pub(super) fn empty(&mut self, key: &SetKey) {
         if let Some(set) = self.sets.get_mut(key) {
             set.shrink(0);
         }
@@ -183,7 +183,7 @@ impl Sets {
 
     /// Lets replicas go that Envoy no longer sends requests to; `known` are the addresses that it
     /// still knows, none if it does not answer.
-    pub fn release(&mut self, known: Option<&BTreeSet<SocketAddr>>, now: Timestamp) {
+    pub(super) fn release(&mut self, known: Option<&BTreeSet<SocketAddr>>, now: Timestamp) {
         for set in self.sets.values_mut() {
             for leaving in &mut set.leaving {
                 let waited = now.since(leaving.since);
@@ -215,24 +215,24 @@ impl Sets {
     }
 
     /// Whether some replica is on its way out.
-    pub fn any_leaving(&self) -> bool {
+    pub(super) fn any_leaving(&self) -> bool {
         self.sets.values().any(|set| !set.leaving.is_empty())
     }
 
     /// The sets that there are.
-    pub fn keys(&self) -> Vec<SetKey> {
+    pub(super) fn keys(&self) -> Vec<SetKey> {
         self.sets.keys().cloned().collect()
     }
 
     /// Every set with its ready replicas.
-    pub fn proxied(&self) -> impl Iterator<Item = (&SetKey, IpAddr, Vec<SocketAddr>)> {
+    pub(super) fn proxied(&self) -> impl Iterator<Item = (&SetKey, IpAddr, Vec<SocketAddr>)> {
         self.sets
             .iter()
             .map(|(key, set)| (key, set.proxy, set.ready()))
     }
 
     /// What is seen of one set.
-    pub fn seen(&self, key: &SetKey, min_ready: Duration, now: Timestamp) -> PodsSeen {
+    pub(super) fn seen(&self, key: &SetKey, min_ready: Duration, now: Timestamp) -> PodsSeen {
         let Some(set) = self.sets.get(key) else {
             return PodsSeen::default();
         };
@@ -248,7 +248,7 @@ impl Sets {
     }
 
     /// One set's pods as users see them.
-    pub fn pods(&self, key: &SetKey) -> Vec<PodView> {
+    pub(super) fn pods(&self, key: &SetKey) -> Vec<PodView> {
         let Some(set) = self.sets.get(key) else {
             return Vec::new();
         };
@@ -279,7 +279,7 @@ impl Sets {
     }
 
     /// Ends every replica and waits for them.
-    pub async fn end(self) {
+    pub(super) async fn end(self) {
         let all: Vec<Replica> = self
             .sets
             .into_values()

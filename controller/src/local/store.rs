@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 
 /// All that is remembered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
+pub(super) struct Memory {
     version: u32,
     /// The last generation given to a filter's configuration.
     pub generation: u64,
@@ -26,7 +26,7 @@ pub struct Memory {
 
 /// The file.
 #[derive(Debug)]
-pub struct Store {
+pub(super) struct Store {
     path: PathBuf,
     last: String,
 }
@@ -36,7 +36,7 @@ impl Store {
     ///
     /// # Errors
     /// If the file is there and not one of ours.
-    pub fn open(state: &Path) -> anyhow::Result<(Store, Memory)> {
+    pub(super) fn open(state: &Path) -> anyhow::Result<(Store, Memory)> {
         let path = state.join("state.json");
         let nothing = Memory {
             version: VERSION,
@@ -69,7 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn save(&mut self, memory: &Memory) -> anyhow::Result<()> {
+    pub(super) fn save(&mut self, memory: &Memory) -> anyhow::Result<()> {
         let text = serde_json::to_string(memory)?;
         if text == self.last {
             return Ok(());

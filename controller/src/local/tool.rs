@@ -17,7 +17,7 @@ use super::stop::{self, Ask, Stop};
 ///
 /// # Errors
 /// Where it was looked for.
-pub fn find(name: &str, given: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(super) fn find(name: &str, given: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(given) = given {
         anyhow::ensure!(
             given.is_file(),
@@ -44,7 +44,7 @@ pub fn find(name: &str, given: Option<&Path>) -> anyhow::Result<PathBuf> {
 
 /// A tool that is kept running.
 #[derive(Debug)]
-pub struct Tool {
+pub(super) struct Tool {
     stop: Ask,
     task: JoinHandle<()>,
     starts: watch::Receiver<u32>,
@@ -52,7 +52,7 @@ pub struct Tool {
 
 impl Tool {
     /// Starts `launch` and starts it again whenever it ends.
-    pub fn keep(name: &'static str, launch: Launch) -> Tool {
+    pub(super) fn keep(name: &'static str, launch: Launch) -> Tool {
         let (stop, stopped) = stop::channel();
         let (count, starts) = watch::channel(0);
         let task = tokio::spawn(keep(name, Arc::new(launch), stopped, count));
@@ -60,12 +60,12 @@ impl Tool {
     }
 
     /// How often it was started; what an earlier process was told is forgotten.
-    pub fn starts(&self) -> u32 {
+    pub(super) fn starts(&self) -> u32 {
         *self.starts.borrow()
     }
 
     /// Ends it.
-    pub async fn end(self) {
+    pub(super) async fn end(self) {
         let _ = self.stop.send(true);
         let _ = self.task.await;
     }

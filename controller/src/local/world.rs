@@ -36,7 +36,7 @@ use crate::view::RolloutView;
 
 /// Where everything of this world is.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(super) struct Place {
     /// The manifests' directory.
     pub dir: PathBuf,
     /// Where the gateway listens.
@@ -50,7 +50,7 @@ pub struct Place {
 }
 
 /// The world.
-pub struct World {
+pub(super) struct World {
     place: Place,
     store: Store,
     memory: Memory,
@@ -126,7 +126,7 @@ const SOON: Duration = Duration::from_millis(50);
 
 impl World {
     /// A world as an earlier serin left it in memory; nothing is started yet.
-    pub fn new(
+    pub(super) fn new(
         place: Place,
         store: Store,
         memory: Memory,
@@ -167,7 +167,7 @@ impl World {
     ///
     /// # Errors
     /// All that is wrong with them, or that there is no Rollout.
-    pub fn load(&mut self) -> anyhow::Result<()> {
+    pub(super) fn load(&mut self) -> anyhow::Result<()> {
         let files = manifest::texts(&self.place.dir)?;
         self.manifests = manifest::parse(&files)?;
         let dir = self.place.dir.display();
@@ -190,7 +190,7 @@ impl World {
     ///
     /// # Errors
     /// If the state or Envoy's files cannot be written.
-    pub async fn run(&mut self, envoy: &Tool, prometheus: &Tool) -> anyhow::Result<()> {
+    pub(super) async fn run(&mut self, envoy: &Tool, prometheus: &Tool) -> anyhow::Result<()> {
         loop {
             self.look(envoy, prometheus).await;
             self.pass()?;
@@ -210,7 +210,7 @@ impl World {
     ///
     /// # Errors
     /// If there is no Rollout of this name.
-    pub fn host_of(&self, name: Option<&str>) -> anyhow::Result<String> {
+    pub(super) fn host_of(&self, name: Option<&str>) -> anyhow::Result<String> {
         let named = |rollout: &&Rollout| name.is_none_or(|name| rollout.key.name == name);
         let rollout = self
             .manifests
@@ -234,7 +234,7 @@ impl World {
     }
 
     /// Ends every replica.
-    pub async fn end(self) {
+    pub(super) async fn end(self) {
         self.sets.end().await;
     }
 
@@ -242,7 +242,7 @@ impl World {
     ///
     /// # Errors
     /// If the state or Envoy's files cannot be written.
-    pub fn pass(&mut self) -> anyhow::Result<()> {
+    pub(super) fn pass(&mut self) -> anyhow::Result<()> {
         let now = clock::now();
         let wanted = self.decide_all(now);
         self.reconcile_runs(now);

@@ -10,14 +10,14 @@ use serin_core::wire::{FilterConfig, VARIANT_HEADER, Variant};
 use super::mesh::{GATEWAY, Mesh, Routed, Workload};
 
 /// The response header that says which ReplicaSet answered, for people with curl.
-pub const ANSWERED_BY: &str = "x-serin-replica-set";
+pub(crate) const ANSWERED_BY: &str = "x-serin-replica-set";
 
 /// A document and its path in Envoy's directory.
-pub type File = (PathBuf, Value);
+pub(crate) type File = (PathBuf, Value);
 
 /// Where Envoy finds its configuration and the module.
 #[derive(Clone, Debug)]
-pub struct Paths {
+pub(crate) struct Paths {
     /// The directory of all files that [`files`] names.
     pub root: PathBuf,
     /// The filter's module.
@@ -25,7 +25,7 @@ pub struct Paths {
 }
 
 /// What Envoy starts with; all that changes is in the other files.
-pub fn bootstrap(paths: &Paths, admin: SocketAddr) -> Value {
+pub(crate) fn bootstrap(paths: &Paths, admin: SocketAddr) -> Value {
     let filter_tags = metric::LABELS
         .iter()
         .map(|label| json!({"tag_name": label, "regex": metric::tag_regex(label)}));
@@ -73,7 +73,7 @@ fn wanted_stats() -> Vec<Value> {
 
 /// Every file but the bootstrap, in the order they are to be written: what a file names exists
 /// before it, and endpoints are in place before traffic is sent to them.
-pub fn files(mesh: &Mesh, filters: &[FilterConfig], paths: &Paths) -> Vec<File> {
+pub(crate) fn files(mesh: &Mesh, filters: &[FilterConfig], paths: &Paths) -> Vec<File> {
     let mut files = endpoints(mesh);
     files.push(("cds.json".into(), response(clusters(mesh, &paths.root))));
     files.push(route_file(GATEWAY, &gateway_routes(mesh)));

@@ -16,11 +16,11 @@ const GATEWAY_WORKLOAD: &str = "serin-gateway";
 const GATEWAY_NAMESPACE: &str = "serin-system";
 
 /// The instance name of the gateway's filter.
-pub const GATEWAY: &str = "gateway";
+pub(crate) const GATEWAY: &str = "gateway";
 
 /// Everything the proxies should do.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mesh {
+pub(crate) struct Mesh {
     /// Where the gateway listens.
     pub gateway: SocketAddr,
     /// The Rollouts in the manifests' order.
@@ -31,7 +31,7 @@ pub struct Mesh {
 
 /// How callers reach one Rollout.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Routed {
+pub(crate) struct Routed {
     /// Its namespace and name.
     pub key: Key,
     /// The Service that callers name; the Rollout's own name where there is none.
@@ -52,7 +52,7 @@ pub struct Routed {
 
 /// A ReplicaSet behind its own proxy.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Its Rollout.
     pub rollout: Key,
     /// Its template hash.
@@ -65,18 +65,18 @@ pub struct Workload {
 
 impl Workload {
     /// Where requests to its pods arrive (the port Istio's sidecars use).
-    pub fn inbound(&self) -> SocketAddr {
+    pub(crate) fn inbound(&self) -> SocketAddr {
         (self.proxy, 15006).into()
     }
 
     /// Where its pods' own requests leave.
-    pub fn outbound(&self) -> SocketAddr {
+    pub(crate) fn outbound(&self) -> SocketAddr {
         (self.proxy, 15001).into()
     }
 
     /// The name of its inbound listener, cluster and filter. Kubernetes' names have no underscore,
     /// and no dot would end a stat's tag here.
-    pub fn inbound_name(&self) -> String {
+    pub(crate) fn inbound_name(&self) -> String {
         format!(
             "in_{}-{}_{}",
             self.rollout.name, self.hash, self.rollout.namespace
@@ -84,7 +84,7 @@ impl Workload {
     }
 
     /// The name of its outbound listener and filter.
-    pub fn outbound_name(&self) -> String {
+    pub(crate) fn outbound_name(&self) -> String {
         format!(
             "out_{}-{}_{}",
             self.rollout.name, self.hash, self.rollout.namespace
@@ -94,7 +94,7 @@ impl Workload {
 
 impl Routed {
     /// The name of the cluster behind one of its Services.
-    pub fn cluster(&self, variant: Variant) -> String {
+    pub(crate) fn cluster(&self, variant: Variant) -> String {
         format!(
             "{}_{}_{}",
             variant.as_str(),
@@ -106,7 +106,7 @@ impl Routed {
 
 /// Which hosts lead to which Rollout, as seen from one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hosts {
+pub(crate) struct Hosts {
     /// Per Rollout in the mesh's order: the hosts whose requests are split.
     pub split: Vec<Vec<String>>,
     /// The same for hosts that name the canary's Service.
@@ -118,7 +118,7 @@ impl Mesh {
     /// where the first Rollout also answers to the gateway's own address.
     ///
     /// A host leads to one Rollout: that of the caller's namespace, else the first.
-    pub fn hosts(&self, namespace: Option<&str>) -> Hosts {
+    pub(crate) fn hosts(&self, namespace: Option<&str>) -> Hosts {
         let mut taken = BTreeSet::new();
         let count = self.routed.len();
         let mut hosts = Hosts {
@@ -155,7 +155,7 @@ impl Mesh {
     }
 
     /// The configuration of every filter by its instance name, without generation.
-    pub fn filters(&self) -> BTreeMap<String, FilterConfig> {
+    pub(crate) fn filters(&self) -> BTreeMap<String, FilterConfig> {
         let gateway = FilterConfig {
             version: VERSION,
             generation: 0,
