@@ -37,7 +37,8 @@ demo: setup ## A good and a bad release on this machine (KEEP=1 leaves it runnin
 	cargo build --locked --release -p serin -p serin-demo
 	cargo run --locked --release --quiet -p serin-demo --bin demo
 
-# BENCH_PROCESSES, BENCH_SECONDS (of each) and BENCH_ONLY (names, by commas) change what is measured.
+# BENCH_PROCESSES, BENCH_SECONDS (of each) and BENCH_ONLY (names, by commas) change what is measured;
+# BENCH_REALTIME=1 keeps other work on the machine out of it, as root.
 bench: setup ## What the filter costs Envoy, as ratios side by side (4 minutes)
 	cargo run --locked --release --quiet -p serin-bench
 

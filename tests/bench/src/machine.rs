@@ -31,15 +31,26 @@ fn ends(list: &str) -> Option<(usize, usize)> {
     Some((first.parse().ok()?, last.parse().ok()?))
 }
 
-/// Binds this process, and every thread it starts from now on, to one core.
+/// Binds this process, and every thread and child it starts from now on, to one core.
 pub(crate) fn stay_on(core: usize) -> Result<()> {
-    let done = Command::new("taskset")
-        .args(["-a", "-p", "-c", &core.to_string()])
+    change_self("taskset", &["-a", "-p", "-c", &core.to_string()])
+}
+
+/// Puts this process, and every thread and child it starts from now on, before all that is not
+/// real-time work. Needs root or the like.
+pub(crate) fn go_first() -> Result<()> {
+    change_self("chrt", &["-a", "-f", "-p", "5"])
+}
+
+/// Runs a tool of util-linux on this process.
+fn change_self(tool: &str, arguments: &[&str]) -> Result<()> {
+    let done = Command::new(tool)
+        .args(arguments)
         .arg(std::process::id().to_string())
         .output()
-        .context("taskset (package util-linux)")?;
+        .with_context(|| format!("{tool} (package util-linux)"))?;
     if !done.status.success() {
-        bail!("taskset: {}", String::from_utf8_lossy(&done.stderr).trim());
+        bail!("{tool}: {}", String::from_utf8_lossy(&done.stderr).trim());
     }
     Ok(())
 }

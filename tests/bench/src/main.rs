@@ -1,8 +1,8 @@
 //! `make bench`: what the filter costs Envoy, measured so that a hundredth shows.
 //!
-//! Every variant is a listener of one Envoy process that has a core to itself. Slots of a tenth
-//! of a second, one variant each and in random order, are compared by the CPU time Envoy used per
-//! request. Ratios move a little from one process to the next, so several are started.
+//! Every variant is a listener of one Envoy process that has a core to itself. Short slots, one
+//! variant each and in random order, are compared by the CPU time Envoy used per request. Ratios
+//! move a little from one process to the next, so several are started.
 
 use anyhow::{Context, Result, ensure};
 use std::env;
@@ -32,6 +32,8 @@ struct Settings {
     time: Duration,
     /// `BENCH_ONLY`: the names of the variants to measure, separated by commas; none means all.
     only: Vec<String>,
+    /// `BENCH_REALTIME`: whether to run before everything else on the machine.
+    realtime: bool,
 }
 
 fn main() -> Result<ExitCode> {
@@ -64,6 +66,7 @@ fn settings() -> Result<Settings> {
     Ok(Settings {
         processes: number("BENCH_PROCESSES", 3)?,
         time: Duration::from_secs(number("BENCH_SECONDS", 60)?),
+        realtime: number("BENCH_REALTIME", 0)? != 0,
         only: only
             .split(',')
             .filter(|name| !name.is_empty())
@@ -103,6 +106,9 @@ fn measure_all(
         .retain(|v| settings.only.is_empty() || settings.only.iter().any(|name| name == v.name));
     let cores = machine::cores()?;
     machine::stay_on(cores.load)?;
+    if settings.realtime {
+        machine::go_first()?;
+    }
     let mut processes = Vec::new();
     for process in 1..=settings.processes {
         eprintln!(

@@ -12,11 +12,12 @@ use crate::ratio::{Round, Slot};
 use crate::upstream::Upstream;
 use crate::variant::{self, CANARY_PERCENT, Variant};
 
-/// Long enough for some 2,000 requests, short enough to find quiet moments on a busy machine.
-const SLOT: Duration = Duration::from_millis(100);
+/// Long enough for some hundred requests, short enough for a whole round to see the same machine
+/// while other work on it comes and goes.
+const SLOT: Duration = Duration::from_millis(25);
 
 /// Rounds before the first that counts: V8 compiles hot code while it runs.
-const WARM_UP_ROUNDS: usize = 4;
+const WARM_UP_ROUNDS: usize = 16;
 
 /// One Envoy process: as many rounds over all variants as `time` allows.
 pub(crate) fn process(
@@ -44,7 +45,7 @@ pub(crate) fn process(
             let lane = lanes.get_mut(i).context("a variant without connections")?;
             slots.insert(i, lane.slot(&envoy, &mut upstreams, &mut requests)?);
         }
-        rounds.push(order_of_table(slots));
+        rounds.push(round(slots));
     }
     for (lane, variant) in lanes.iter().zip(variants) {
         lane.check(variant)?;
@@ -65,10 +66,16 @@ fn connect(envoy: &Envoy, variants: &[Variant]) -> Result<Vec<Lane>> {
     variants.iter().map(open).collect()
 }
 
-fn order_of_table(slots: HashMap<usize, Slot>) -> Round {
+/// The slots in the table's order. Idleness is known too roughly for a single slot, so each gets
+/// what the round says of it.
+fn round(slots: HashMap<usize, Slot>) -> Round {
+    let others = slots.values().map(|slot| slot.others).sum::<f64>() / slots.len() as f64;
     let mut slots: Vec<(usize, Slot)> = slots.into_iter().collect();
     slots.sort_by_key(|(variant, _)| *variant);
-    slots.into_iter().map(|(_, slot)| slot).collect()
+    slots
+        .into_iter()
+        .map(|(_, slot)| Slot { others, ..slot })
+        .collect()
 }
 
 /// A variant's connections and what went through them.

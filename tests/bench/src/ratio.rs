@@ -34,7 +34,7 @@ pub(crate) struct Ratio {
 
 impl Process {
     /// Drops the slots in which others had a part of Envoy's core or of the load's. They are told
-    /// by that alone and never by their cost, and the quietest quarter stays in any case.
+    /// by that alone and never by their cost, and the quieter half stays in any case.
     pub(crate) fn clean(rounds: &[Round]) -> Self {
         /// Above what is left by rounding idleness to hundredths of a second.
         const QUIET: f64 = 0.1;
@@ -45,8 +45,8 @@ impl Process {
                 let mut others: Vec<f64> = slots.map(|slot| slot.others).collect();
                 others.sort_by(f64::total_cmp);
                 others
-                    .get(others.len() / 4)
-                    .map_or(QUIET, |quarter| quarter.max(QUIET))
+                    .get(others.len() / 2)
+                    .map_or(QUIET, |half| half.max(QUIET))
             })
             .collect();
         let keep = |slot: &Slot, limit: &f64| (slot.others <= *limit).then(|| slot.cost_ns.ln());
