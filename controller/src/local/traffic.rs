@@ -58,7 +58,7 @@ impl Traffic {
     /// If the HTTP client cannot be set up.
     pub fn start(aim: Aim) -> Result<Traffic, reqwest::Error> {
         // An answer later than this is none: no one waits longer for a page.
-        const PATIENCE: Duration = Duration::from_secs(10);
+        const PATIENCE: Duration = Duration::from_secs(15);
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -96,9 +96,6 @@ impl Shared {
 async fn send(shared: std::sync::Weak<Shared>, http: reqwest::Client) {
     // Short enough that requests come evenly, long enough to cost nothing.
     const TICK: Duration = Duration::from_millis(5);
-    // More than this many answers outstanding means that nobody answers; what is due then is
-    // counted as skipped, so that memory stays bounded.
-    const IN_FLIGHT: usize = 2_000;
     let Some(aim) = shared.upgrade().map(|shared| shared.aim.clone()) else {
         return;
     };
@@ -108,7 +105,7 @@ async fn send(shared: std::sync::Weak<Shared>, http: reqwest::Client) {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-    let room = Arc::new(Semaphore::new(IN_FLIGHT));
+    let room = Arc::new(Semaphore::new(most_in_flight(aim.rate)));
     let mut users = Users::new(aim.seed);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -139,6 +136,17 @@ async fn send(shared: std::sync::Weak<Shared>, http: reqwest::Client) {
         }
         handled = handled.max(due);
     }
+}
+
+/// How many requests may wait for an answer. What is due beyond that is counted as skipped: memory
+/// stays bounded, and a machine that was too busy for a moment gets over it. With more waiting
+/// than can be answered in time, every answer would come too late for ever.
+fn most_in_flight(rate: u32) -> usize {
+    const SECONDS_OF_TRAFFIC: usize = 2;
+    usize::try_from(rate)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(SECONDS_OF_TRAFFIC)
+        .clamp(100, 20_000)
 }
 
 /// How often the gateway is asked until it answers.

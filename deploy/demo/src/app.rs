@@ -85,7 +85,7 @@ struct App {
 
 fn router(options: Options) -> anyhow::Result<Router> {
     // A dependency that takes longer has failed.
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const PATIENCE: Duration = Duration::from_secs(10);
     let counts = Counts {
         version: options.version.clone(),
         ..Counts::default()

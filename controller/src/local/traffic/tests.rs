@@ -72,6 +72,8 @@ async fn answers_that_never_come_do_not_slow_the_requests() {
     let traffic = against(once(std::future::pending), 400).await;
     let report = until(&traffic, |report| report.sent >= 200).await;
     assert_eq!(report.in_flight, report.sent);
+    let report = until(&traffic, |report| report.skipped > 0).await;
+    assert_eq!(report.in_flight, 800);
 }
 
 #[tokio::test]

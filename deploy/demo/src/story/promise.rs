@@ -38,6 +38,12 @@ pub(super) fn sum_up(teller: &Teller, report: &TrafficReport, versions: &[&Versi
         "  {} requests sent for {} users, {} without an answer",
         report.sent, report.users, report.failed
     ));
+    if report.skipped > 0 {
+        teller.line(&format!(
+            "  {} more were not sent: this machine was too busy to answer those before them",
+            report.skipped
+        ));
+    }
     for version in versions {
         let Some(seen) = report.version(&version.replica_set) else {
             continue;
@@ -57,7 +63,7 @@ pub(super) fn about_traffic(promises: &mut Promises, report: &TrafficReport, bad
         None => "no request was left without an answer".to_string(),
         Some(why) => format!("{} requests got no answer, the last: {why}", report.failed),
     };
-    promises.check(report.failed == 0 && report.skipped == 0, failed);
+    promises.check(report.failed == 0, failed);
     let others = report
         .versions
         .iter()
