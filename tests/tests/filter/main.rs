@@ -1,5 +1,6 @@
 //! The module that ships, run in a fake host.
 
+mod agrees;
 mod counts;
 mod faults;
 mod module;
