@@ -62,6 +62,10 @@ impl Files {
         for (name, config) in wanted {
             let known = self.filters.get(&name);
             if known.is_none_or(|(known, _)| *known != config) {
+                // The filter would refuse it and go on as it was; better that somebody is told.
+                if let Err(errors) = config.validate() {
+                    tracing::error!(filter = name, %errors, "configuration is beyond the filter's limits");
+                }
                 self.filters.insert(name, (config, next));
                 highest = next;
             }

@@ -12,8 +12,8 @@ use super::backoff::Backoff;
 use super::child::{self, Launch};
 use super::stop::{self, Ask, Stop};
 
-/// Finds a program: where the user says, in `.tools/bin` here or above the executable (a build lies
-/// in its checkout), or on PATH.
+/// Finds a program: where the user says, in `.tools/bin` here or in a directory above, the same for
+/// the executable (a build lies in its checkout), or on PATH.
 ///
 /// # Errors
 /// Where it was looked for.
@@ -28,8 +28,10 @@ pub(super) fn find(name: &str, given: Option<&Path>) -> anyhow::Result<PathBuf> 
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let exe = std::env::current_exe().unwrap_or_default();
-    let checkouts = std::iter::once(Path::new("")).chain(exe.ancestors().skip(1));
-    let found = checkouts
+    let here = std::env::current_dir().unwrap_or_default();
+    let found = here
+        .ancestors()
+        .chain(exe.ancestors().skip(1))
         .map(|checkout| checkout.join(".tools/bin"))
         .chain(std::env::split_paths(&path))
         .map(|dir| dir.join(name))

@@ -97,12 +97,16 @@ struct Proof {
     looks: u32,
     /// The start of Envoy that the looks belong to.
     start: u32,
+    /// Since when the proof is awaited, until somebody was told that it takes long.
+    awaited: Option<Timestamp>,
 }
 
 impl Proof {
     /// A generation shows as soon as the first worker has it; the others follow within one turn of
     /// their loops, long before a second look.
     const ENOUGH: u32 = 2;
+    /// Envoy takes well under a second, a first start with a cold module a few.
+    const LONG: Duration = Duration::from_secs(20);
 
     fn complete(&self) -> bool {
         self.looks >= Self::ENOUGH
@@ -254,6 +258,7 @@ impl World {
         if numbered != self.memory.generation {
             self.memory.generation = numbered;
             self.proof.looks = 0;
+            self.proof.awaited = Some(now);
         }
         self.store.save(&self.memory)?;
 
@@ -385,6 +390,13 @@ impl World {
         } else {
             0
         };
+        let long = |since: &mut Timestamp| clock::now().since(*since) > Proof::LONG;
+        if !self.proof.complete() && self.proof.awaited.take_if(long).is_some() {
+            tracing::warn!(
+                generation = self.memory.generation,
+                "filters do not run the configuration, the release waits (logs/envoy.log in the state directory may say why)"
+            );
+        }
         if self.proof.complete() {
             self.proof.known = self.proof.asked.clone();
             tracing::debug!(

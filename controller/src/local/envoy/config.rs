@@ -419,3 +419,6 @@ fn previous_hosts() -> Value {
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
     }])
 }
+
+#[cfg(test)]
+mod tests;
