@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::machine::{self, Cores};
+use crate::machine;
 
 /// Compiling the modules takes seconds on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -19,21 +19,20 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// A running Envoy; it ends with this value.
 pub(crate) struct Envoy {
     child: Child,
-    pub(crate) cores: Cores,
     pub(crate) listeners: HashMap<String, SocketAddr>,
 }
 
 impl Envoy {
     /// Starts `binary` with `config` and waits until every listener is there. `dir` takes its
     /// files; `log` in it says why it would not start.
-    pub(crate) fn start(binary: &Path, dir: &Path, config: &Value, cores: Cores) -> Result<Self> {
+    pub(crate) fn start(binary: &Path, dir: &Path, config: &Value, core: usize) -> Result<Self> {
         let file = dir.join("envoy.json");
         let admin = dir.join("admin");
         let log = dir.join("log");
         fs::write(&file, config.to_string())?;
         let _ = fs::remove_file(&admin);
         let child = Command::new("taskset")
-            .args(["-c", &cores.envoy.to_string()])
+            .args(["-c", &core.to_string()])
             .arg(binary)
             .args([
                 "--disable-hot-restart",
@@ -55,7 +54,6 @@ impl Envoy {
             .context("taskset (package util-linux)")?;
         let mut envoy = Envoy {
             child,
-            cores,
             listeners: HashMap::new(),
         };
         envoy.listeners = envoy.wait(&admin).with_context(|| {

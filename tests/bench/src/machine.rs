@@ -72,29 +72,6 @@ pub(crate) fn cpu_time_ns(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
-/// How long two cores have had nothing to do, together and in nanoseconds.
-pub(crate) fn idle_ns(cores: Cores) -> Result<u64> {
-    /// `/proc/stat` counts in hundredths of a second on every machine.
-    const TICK_NS: u64 = 10_000_000;
-    let stat = fs::read_to_string("/proc/stat")?;
-    let ticks = idle_ticks(&stat, cores.load).zip(idle_ticks(&stat, cores.envoy));
-    let (load, envoy) = ticks.context("the cores are missing in /proc/stat")?;
-    Ok((load + envoy) * TICK_NS)
-}
-
-/// Waiting for a disk is idleness too.
-fn idle_ticks(stat: &str, core: usize) -> Option<u64> {
-    let name = format!("cpu{core}");
-    let lines = stat
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let fields = lines
-        .into_iter()
-        .find(|fields| fields.first() == Some(&name.as_str()))?;
-    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    Some(number(4)? + number(5)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,13 +82,5 @@ mod tests {
         assert_eq!(ends("2,4-6"), Some((2, 6)));
         assert_eq!(ends("3"), Some((3, 3)));
         assert_eq!(ends(""), None);
-    }
-
-    #[test]
-    fn idle_and_waiting_for_a_disk_are_both_idle() {
-        let stat = "cpu 9 9 9 9 9 9\ncpu0 1 2 3 400 50 6 7 8\ncpu1 1 2 3 7 0 6 7 8\n";
-        assert_eq!(idle_ticks(stat, 0), Some(450));
-        assert_eq!(idle_ticks(stat, 1), Some(7));
-        assert_eq!(idle_ticks(stat, 2), None);
     }
 }

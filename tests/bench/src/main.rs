@@ -115,8 +115,8 @@ fn measure_all(
             "bench: process {process} of {}, {:?}",
             settings.processes, settings.time
         );
-        let rounds = measure::process(binary, dir, &variants, cores, settings.time)?;
-        processes.push(Process::clean(&rounds));
+        let rounds = measure::process(binary, dir, &variants, cores.envoy, settings.time)?;
+        processes.push(Process::calm(&rounds));
     }
     Ok((variants, processes))
 }

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::envoy::Envoy;
 use crate::load::{Client, Requests};
-use crate::machine::{self, Cores};
-use crate::ratio::{Round, Slot};
+use crate::ratio::Round;
 use crate::upstream::Upstream;
 use crate::variant::{self, CANARY_PERCENT, Variant};
 
@@ -24,7 +23,7 @@ pub(crate) fn process(
     binary: &Path,
     dir: &Path,
     variants: &[Variant],
-    cores: Cores,
+    core: usize,
     time: Duration,
 ) -> Result<Vec<Round>> {
     let mut random = fastrand::Rng::new();
@@ -32,7 +31,7 @@ pub(crate) fn process(
     let [stable, canary] = &upstreams;
     let clusters = [("stable", stable.address), ("canary", canary.address)];
     let config = variant::bootstrap(variants, &clusters);
-    let envoy = Envoy::start(binary, dir, &config, cores)?;
+    let envoy = Envoy::start(binary, dir, &config, core)?;
     let mut requests = Requests::prepare(&mut random);
     let mut lanes = connect(&envoy, variants)?;
     let mut order: Vec<usize> = (0..variants.len()).collect();
@@ -45,7 +44,7 @@ pub(crate) fn process(
             let lane = lanes.get_mut(i).context("a variant without connections")?;
             slots.insert(i, lane.slot(&envoy, &mut upstreams, &mut requests)?);
         }
-        rounds.push(round(slots));
+        rounds.push(order_of_table(slots));
     }
     for (lane, variant) in lanes.iter().zip(variants) {
         lane.check(variant)?;
@@ -66,16 +65,10 @@ fn connect(envoy: &Envoy, variants: &[Variant]) -> Result<Vec<Lane>> {
     variants.iter().map(open).collect()
 }
 
-/// The slots in the table's order. Idleness is known too roughly for a single slot, so each gets
-/// what the round says of it.
-fn round(slots: HashMap<usize, Slot>) -> Round {
-    let others = slots.values().map(|slot| slot.others).sum::<f64>() / slots.len() as f64;
-    let mut slots: Vec<(usize, Slot)> = slots.into_iter().collect();
+fn order_of_table(slots: HashMap<usize, f64>) -> Round {
+    let mut slots: Vec<(usize, f64)> = slots.into_iter().collect();
     slots.sort_by_key(|(variant, _)| *variant);
-    slots
-        .into_iter()
-        .map(|(_, slot)| Slot { others, ..slot })
-        .collect()
+    slots.into_iter().map(|(_, cost_ns)| cost_ns).collect()
 }
 
 /// A variant's connections and what went through them.
@@ -86,21 +79,21 @@ struct Lane {
 }
 
 impl Lane {
-    /// One slot.
+    /// One slot: what a request cost Envoy in nanoseconds.
     fn slot(
         &mut self,
         envoy: &Envoy,
         upstreams: &mut [Upstream; 2],
         requests: &mut Requests,
-    ) -> Result<Slot> {
+    ) -> Result<f64> {
         let canary_served = |[_, canary]: &[Upstream; 2]| canary.served;
         let canary_before = canary_served(upstreams);
-        let before = Spent::read(envoy)?;
+        let before = envoy.cpu_time_ns()?;
         let sent = self.client.send(requests, upstreams, SLOT)?;
-        let spent = Spent::read(envoy)?.since(before);
+        let used = envoy.cpu_time_ns()? - before;
         self.requests += sent;
         self.canary += canary_served(upstreams) - canary_before;
-        Ok(spent.slot(sent))
+        Ok(used as f64 / sent as f64)
     }
 
     /// Whether the variant did what it is measured for. The bounds are wide, since 1,000 users are
@@ -119,50 +112,5 @@ impl Lane {
             if variant.splits { CANARY_PERCENT } else { 0 },
         );
         Ok(())
-    }
-}
-
-/// Where the time of two cores went, in nanoseconds.
-#[derive(Clone, Copy)]
-struct Spent {
-    at: Instant,
-    envoy: u64,
-    load: u64,
-    idle: u64,
-}
-
-impl Spent {
-    fn read(envoy: &Envoy) -> Result<Self> {
-        Ok(Spent {
-            envoy: envoy.cpu_time_ns()?,
-            load: machine::cpu_time_ns(std::process::id())?,
-            idle: machine::idle_ns(envoy.cores)?,
-            at: Instant::now(),
-        })
-    }
-
-    fn since(self, before: Self) -> Delta {
-        Delta {
-            took: (self.at - before.at).as_nanos() as f64,
-            envoy: self.envoy.saturating_sub(before.envoy) as f64,
-            rest: (self.load + self.idle).saturating_sub(before.load + before.idle) as f64,
-        }
-    }
-}
-
-/// The same for one slot; `rest` is what the load used and nobody needed.
-struct Delta {
-    took: f64,
-    envoy: f64,
-    rest: f64,
-}
-
-impl Delta {
-    fn slot(&self, requests: u64) -> Slot {
-        const CORES: f64 = 2.0;
-        Slot {
-            cost_ns: self.envoy / requests as f64,
-            others: 1.0 - (self.envoy + self.rest) / (CORES * self.took),
-        }
     }
 }

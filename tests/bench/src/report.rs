@@ -89,12 +89,6 @@ pub(crate) fn print(variants: &[Variant], processes: &[Process]) -> bool {
             if goal.must_hold { "" } else { " (a stretch)" },
         );
     }
-    let kept =
-        processes.iter().map(|process| process.kept).sum::<f64>() / processes.len().max(1) as f64;
-    println!(
-        "{:.0} % of the slots were left undisturbed and used",
-        kept * 100.0
-    );
     let twin = position("twin").and_then(|i| columns.first()?.get(i).copied());
     if let Some(twin) = twin.filter(|twin| (twin.value - 1.0).abs() > TRUSTED) {
         println!(
