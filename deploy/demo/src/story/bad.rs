@@ -11,6 +11,14 @@ use super::stage::Stage;
 use super::teller::Teller;
 use super::watch::{Watcher, newest};
 
+/// What makes version 3 of version 2: it errs, and the release waits for nobody.
+pub(super) const EDITS: &[(&str, &str)] = &[
+    ("serin-demo:v2", "serin-demo:v3"),
+    ("--version=v2", "--version=v3"),
+    ("--error-rate=0", "--error-rate=0.2"),
+    ("pause: {}", "pause: {duration: 3s}"),
+];
+
 /// Releases version 3 and checks that it is taken back.
 pub(super) async fn release(
     stage: &Stage,
@@ -23,13 +31,7 @@ pub(super) async fn release(
     // From the first request to the weight back at 0: one interval of the analysis, its first
     // delay, and what the proxies and the analysis need.
     const TAKEN_BACK: f64 = 20.0;
-    let edits = [
-        ("serin-demo:v2", "serin-demo:v3"),
-        ("--version=v2", "--version=v3"),
-        ("--error-rate=0", "--error-rate=0.2"),
-        ("pause: {}", "pause: {duration: 3s}"),
-    ];
-    stage.edit(teller, &edits)?;
+    stage.edit(teller, EDITS)?;
     watcher
         .until("version 3 to begin", JUDGED, |view| {
             matches!(view.phase, Phase::Progressing | Phase::Paused)

@@ -12,6 +12,12 @@ use super::stage::Stage;
 use super::teller::Teller;
 use super::watch::{Watcher, newest};
 
+/// What makes version 2 of version 1.
+pub(super) const EDITS: &[(&str, &str)] = &[
+    ("serin-demo:v1", "serin-demo:v2"),
+    ("--version=v1", "--version=v2"),
+];
+
 /// A version that took part.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
@@ -52,11 +58,7 @@ pub(super) async fn release(
     first: &Version,
 ) -> anyhow::Result<Version> {
     watcher.take_weights();
-    let edits = [
-        ("serin-demo:v1", "serin-demo:v2"),
-        ("--version=v1", "--version=v2"),
-    ];
-    stage.edit(teller, &edits)?;
+    stage.edit(teller, EDITS)?;
 
     let waiting = watcher
         .until("version 2 to wait for a person", STEP, |view| {

@@ -205,3 +205,27 @@ fn with_first(first: &Path) -> anyhow::Result<std::ffi::OsString> {
         std::iter::once(first.to_path_buf()).chain(rest),
     )?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::story::{bad, good};
+
+    #[test]
+    fn every_version_of_the_manifests_is_taken_without_a_notice() {
+        let mut files = MANIFESTS.map(|(name, text)| (name.to_string(), text.to_string()));
+        for edits in [&[], good::EDITS, bad::EDITS] {
+            let shop = files.iter_mut().find(|(name, _)| name == SHOP).unwrap();
+            shop.1 = edit(&shop.1, edits).unwrap().text;
+            let manifests = serin::manifest::parse(&files).unwrap();
+            let names: Vec<&str> = manifests
+                .rollouts
+                .iter()
+                .map(|r| r.key.name.as_str())
+                .collect();
+            assert_eq!(names, ["ledger", "shop"]);
+            assert_eq!(manifests.templates.len(), 3);
+            assert_eq!(manifests.notices, Vec::<String>::new());
+        }
+    }
+}

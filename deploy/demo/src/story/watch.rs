@@ -49,7 +49,8 @@ impl<'a> Watcher<'a> {
     /// The Rollout, once it is as `wanted`.
     ///
     /// # Errors
-    /// If that takes longer than `limit`; the error says what it was waited for.
+    /// If that takes longer than `limit`, or the release is taken back instead; the error says what
+    /// it was waited for.
     pub(super) async fn until(
         &mut self,
         what: &str,
@@ -62,9 +63,12 @@ impl<'a> Watcher<'a> {
                 if wanted(&view) {
                     return Ok(view);
                 }
+                // Nothing goes on from there by itself.
+                let taken_back = view.phase == Phase::Degraded && view.actual_weight_bp == 0;
                 ensure!(
-                    began.elapsed() < limit,
-                    "waited {limit:?} for {what}, it is {}",
+                    began.elapsed() < limit && !taken_back,
+                    "waited {:.0?} for {what}, it is {}",
+                    began.elapsed(),
                     draw::change(&view, draw::Paint::PLAIN)
                 );
             }
