@@ -66,8 +66,8 @@ pub(crate) fn print(variants: &[Variant], processes: &[Process]) -> bool {
         let all = costs.iter().filter_map(|costs| costs.get(i));
         let microseconds = all.sum::<f64>() / costs.len().max(1) as f64 / 1_000.0;
         print!("{:<40}{microseconds:>9.2}", variant.title);
-        for ratio in columns.iter().filter_map(|column| column.get(i)) {
-            print!("{:>20}", shown(ratio));
+        for column in &columns {
+            print!("{:>20}", column.get(i).map(shown).unwrap_or_default());
         }
         println!();
     }
