@@ -31,7 +31,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-pub use desk::Desk;
+pub use desk::{Desk, Doors};
 pub use options::{DEFAULT_GATEWAY, DEFAULT_STATE, Options};
 
 use block::Addresses;
@@ -124,7 +124,11 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
         block.admin(),
     )?;
     let sets = Sets::new(surroundings, Addresses::of(block), Arc::clone(&changed));
-    let (desk, counter) = Desk::open(gateway);
+    let (desk, counter) = Desk::open(Doors {
+        gateway,
+        prometheus: block.prometheus(),
+        envoy_admin: block.admin(),
+    });
     let mut world = World::new(place, store, memory, files, sets, counter, changed)?;
     world.load()?;
     let host = world.host_of(options.traffic_to.as_deref())?;
@@ -167,7 +171,8 @@ impl Local {
         self.world.pass()?;
         let envoy = Tool::keep("envoy", self.envoy);
         let prometheus = Tool::keep("prometheus", self.prometheus);
-        tracing::info!(gateway = %self.desk.gateway(), "local mode runs");
+        let doors = self.desk.doors();
+        tracing::info!(gateway = %doors.gateway, prometheus = %doors.prometheus, "local mode runs");
         let served = socket::serve(self.socket, self.desk.clone(), self.traffic);
         let ended = tokio::select! {
             () = stop => Ok(()),

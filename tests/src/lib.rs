@@ -1,3 +1,8 @@
 //! What the tests run the parts of Serin in: the module in a fake host, the rest in real processes.
 
 pub mod wasm_host;
+
+pub mod client;
+pub mod load;
+pub mod local;
+pub mod manifest;

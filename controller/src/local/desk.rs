@@ -3,15 +3,27 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
 use serin_core::verb::{Verb, VerbRefusal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::view::RolloutView;
 
+/// Where a running local mode listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doors {
+    /// Where callers reach the Rollouts.
+    pub gateway: SocketAddr,
+    /// Prometheus' API and page.
+    pub prometheus: SocketAddr,
+    /// Envoy's admin interface.
+    pub envoy_admin: SocketAddr,
+}
+
 /// A handle on a running local mode. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Desk {
-    gateway: SocketAddr,
+    doors: Doors,
     views: watch::Receiver<Vec<RolloutView>>,
     orders: mpsc::Sender<Order>,
 }
@@ -58,14 +70,14 @@ pub enum DeskRefusal {
 }
 
 impl Desk {
-    /// Both sides of a desk in front of `gateway`.
-    pub fn open(gateway: SocketAddr) -> (Desk, Counter) {
+    /// Both sides of a desk of a local mode that listens at `doors`.
+    pub fn open(doors: Doors) -> (Desk, Counter) {
         // A person hands in one verb at a time; more than this many waiting is a script gone wild.
         const WAITING: usize = 16;
         let (views, shown) = watch::channel(Vec::new());
         let (asked, orders) = mpsc::channel(WAITING);
         let desk = Desk {
-            gateway,
+            doors,
             views: shown,
             orders: asked,
         };
@@ -85,9 +97,9 @@ impl Desk {
         }
     }
 
-    /// Where callers reach the Rollouts.
-    pub fn gateway(&self) -> SocketAddr {
-        self.gateway
+    /// Where local mode listens.
+    pub fn doors(&self) -> Doors {
+        self.doors
     }
 
     /// Hands in a verb and waits for what came of it.

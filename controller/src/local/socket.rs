@@ -16,7 +16,7 @@ use axum::response::Json;
 use axum::routing::{get, post};
 use tokio::net::UnixListener;
 
-use super::Desk;
+use super::{Desk, Doors};
 use super::traffic::Traffic;
 use crate::traffic_report::TrafficReport;
 use crate::view::RolloutView;
@@ -88,10 +88,11 @@ fn router(served: Served) -> Router {
         .route("/v1/rollouts/{namespace}/{name}", get(rollout))
         .route("/v1/rollouts/{namespace}/{name}/{verb}", post(verb))
         .route("/v1/traffic", get(traffic))
+        .route("/v1/doors", get(doors))
         .fallback(|| async {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                "no such path, expected /v1/rollouts or /v1/traffic",
+                "no such path, expected /v1/rollouts, /v1/traffic or /v1/doors",
             )
         })
         .with_state(served)
@@ -123,6 +124,10 @@ async fn verb(
     let verb = verb_from(&verb, &body)?;
     let message = served.desk.verb(&namespace, &name, verb).await?;
     Ok(Json(Done { message }))
+}
+
+async fn doors(State(served): State<Served>) -> Json<Doors> {
+    Json(served.desk.doors())
 }
 
 async fn traffic(State(served): State<Served>) -> Result<Json<TrafficReport>, Problem> {

@@ -146,7 +146,11 @@ impl World {
 
     async fn with(name: &str, traffic: Option<Traffic>) -> World {
         let dir = directory(name);
-        let (desk, counter) = Desk::open("127.0.0.1:8080".parse().unwrap());
+        let (desk, counter) = Desk::open(Doors {
+            gateway: "127.0.0.1:8080".parse().unwrap(),
+            prometheus: "127.9.0.3:9090".parse().unwrap(),
+            envoy_admin: "127.9.0.2:15000".parse().unwrap(),
+        });
         counter.views.send_replace(vec![shop()]);
         let listener = listen(&dir).unwrap();
         tokio::spawn(serve(listener, desk, traffic));
