@@ -16,8 +16,8 @@ use axum::response::Json;
 use axum::routing::{get, post};
 use tokio::net::UnixListener;
 
-use super::{Desk, Doors};
 use super::traffic::Traffic;
+use super::{Desk, Doors};
 use crate::traffic_report::TrafficReport;
 use crate::view::RolloutView;
 
