@@ -1,5 +1,5 @@
 //! Analysis runs: wanted runs and templates in, measurements due out. Judging is `core`'s; who
-//! measures is told through what [`due`] returns and hands the result to [`Run::record`].
+//! measures is told through what [`Run::due`] returns and hands the result to [`Run::record`].
 
 use std::collections::BTreeSet;
 
