@@ -114,11 +114,20 @@ impl Local {
 
     /// The values of a query's answer by the local Prometheus, NaN where it says so.
     pub fn query(&self, query: &str) -> Vec<f64> {
+        self.ask_prometheus(&[("query", query)])
+    }
+
+    /// The same as of `time`, in seconds since 1970.
+    pub fn query_at(&self, query: &str, time: f64) -> Vec<f64> {
+        self.ask_prometheus(&[("query", query), ("time", &time.to_string())])
+    }
+
+    fn ask_prometheus(&self, parameters: &[(&str, &str)]) -> Vec<f64> {
         let url = format!("http://{}/api/v1/query", self.doors().prometheus);
         let answer: Value = runtime().block_on(async {
             let asked = reqwest::Client::new()
                 .get(url)
-                .query(&[("query", query)])
+                .query(parameters)
                 .send()
                 .await;
             asked
@@ -128,13 +137,13 @@ impl Local {
                 .expect("with JSON")
         });
         let result = answer["data"]["result"].as_array();
-        let result = result.unwrap_or_else(|| panic!("{query}: {answer}"));
+        let result = result.unwrap_or_else(|| panic!("{parameters:?}: {answer}"));
         let values = result
             .iter()
             .map(|sample| sample["value"][1].as_str()?.parse().ok());
         values
             .collect::<Option<_>>()
-            .unwrap_or_else(|| panic!("{query}: {answer}"))
+            .unwrap_or_else(|| panic!("{parameters:?}: {answer}"))
     }
 
     /// Waits until a query's values are as `good` wants them.
@@ -255,7 +264,9 @@ impl Drop for Local {
     fn drop(&mut self) {
         let pid = self.child.id().to_string();
         // An orderly stop, and the hard one if that takes too long.
-        let _ = Command::new("kill").arg(&pid).status();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").arg(&pid).status();
+        }
         let started = Instant::now();
         while self.child.try_wait().is_ok_and(|status| status.is_none()) {
             if started.elapsed() > Duration::from_secs(20) {

@@ -50,8 +50,11 @@ fn bad_share(
 }
 
 /// One number from Prometheus.
-fn number(local: &Local, query: &str) -> f64 {
-    let found = local.query(query);
+fn number(local: &Local, query: &str, time: Option<f64>) -> f64 {
+    let found = match time {
+        Some(time) => local.query_at(query, time),
+        None => local.query(query),
+    };
     let [value] = found[..] else {
         panic!("{query}: {found:?}")
     };
@@ -76,7 +79,7 @@ fn until_scraped(local: &Local, view: &RolloutView) -> (Counts, Counts, f64) {
         );
     }
     let last = "max(timestamp(istio_requests_total))";
-    let flat = number(local, last);
+    let flat = number(local, last, None);
     local.until_query(last, |values| values.iter().any(|time| *time >= flat + 2.0));
     (stable, canary, flat)
 }
@@ -124,6 +127,8 @@ fn what_prometheus_says_of_a_version_is_what_its_pods_counted() {
     let tally = load::send(local.gateway, "shop", 8, 800, NO_HEADERS);
     assert_eq!(tally.failures, Default::default());
     let (stable, canary, now) = until_scraped(&local, &view);
+    // Begins and ends where nothing grew, so the rates are of these requests and no others.
+    let number = |query: &str| number(&local, query, Some(now));
     let window = format!("[{}s]", (now - since) as u64);
 
     let success = |workload: &str| {
@@ -132,10 +137,7 @@ fn what_prometheus_says_of_a_version_is_what_its_pods_counted() {
                 "sum(rate(istio_requests_total{{reporter=\"destination\",destination_workload=\"{workload}\"{more}}}{window}))"
             )
         };
-        number(
-            &local,
-            &format!("{} / {}", of(",response_code!~\"5.*\""), of("")),
-        )
+        number(&format!("{} / {}", of(",response_code!~\"5.*\""), of("")))
     };
     let near = |left: f64, right: f64| (left - right).abs() < 1e-6;
     let share = bad_share(&canary_before, &canary, |counts| &counts.served);
@@ -156,13 +158,10 @@ fn what_prometheus_says_of_a_version_is_what_its_pods_counted() {
     );
 
     let p99 = |workload: &str| {
-        number(
-            &local,
-            &format!(
-                "histogram_quantile(0.99, sum by (le) (rate(istio_request_duration_milliseconds_bucket{{\
+        number(&format!(
+            "histogram_quantile(0.99, sum by (le) (rate(istio_request_duration_milliseconds_bucket{{\
          reporter=\"destination\",destination_workload=\"{workload}\"}}{window})))"
-            ),
-        )
+        ))
     };
     assert!(
         (110.0..=250.0).contains(&p99("shop-canary")),
@@ -177,10 +176,11 @@ fn what_prometheus_says_of_a_version_is_what_its_pods_counted() {
          destination_service_name=\"ledger\"{more}}}{window}))"
         )
     };
-    let found = number(
-        &local,
-        &format!("{} / {}", asked(",response_code=~\"5.*\""), asked("")),
-    );
+    let found = number(&format!(
+        "{} / {}",
+        asked(",response_code=~\"5.*\""),
+        asked("")
+    ));
     let share = bad_share(&canary_before, &canary, |counts| &counts.dependency);
     assert!(near(found, share), "{found} is not {share}");
 }

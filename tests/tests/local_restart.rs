@@ -69,7 +69,11 @@ fn a_good_release_ends_healthy_although_killed_in_every_step() {
                 .iter()
                 .any(|r| r.number == 2 && r.role.as_deref() == Some("stable"))
     });
-    assert_eq!((view.actual_weight_bp, view.header_routes.len()), (0, 0));
+    // As Argo shows it: all done, the new version has everything.
+    assert_eq!(
+        (view.actual_weight_bp, view.header_routes.len()),
+        (10_000, 0)
+    );
     local.kill();
     local.until_gone();
 }
