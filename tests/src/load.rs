@@ -67,7 +67,7 @@ pub fn send(
             gateway,
             host,
             headers,
-            (connection * share..count.min((connection + 1) * share)).into_iter(),
+            connection * share..count.min((connection + 1) * share),
         )
     })
 }

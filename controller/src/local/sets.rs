@@ -75,7 +75,11 @@ const FORGET: Duration = Duration::from_secs(5);
 
 impl Sets {
     /// None yet.
-    pub(super) fn new(surroundings: Surroundings, addresses: Addresses, changed: Arc<Notify>) -> Sets {
+    pub(super) fn new(
+        surroundings: Surroundings,
+        addresses: Addresses,
+        changed: Arc<Notify>,
+    ) -> Sets {
         Sets {
             surroundings,
             addresses,

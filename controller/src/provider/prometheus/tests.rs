@@ -203,5 +203,9 @@ async fn an_address_that_cannot_be_asked_is_refused() {
             .await
             .ends_with("https is not supported yet, expected http")
     );
-    assert!(why(Some("prometheus")).await.contains("the address is no URL"));
+    assert!(
+        why(Some("prometheus"))
+            .await
+            .contains("the address is no URL")
+    );
 }
