@@ -8,6 +8,7 @@ use serde_json::Value;
 use serin_core::analysis::{
     self, ArgContext, Measured, Metric, RunSpec, RunStatus, Template, resolve,
 };
+use serin_core::plan::RunHistory;
 use serin_core::step::WantedRun;
 use serin_core::time::Timestamp;
 
@@ -40,6 +41,8 @@ pub struct Context<'a> {
     pub latest: &'a str,
     /// The stable template hash.
     pub stable: &'a str,
+    /// How many ended runs are remembered.
+    pub history: RunHistory,
 }
 
 impl Run {
@@ -51,7 +54,17 @@ impl Run {
             rollout: context.rollout,
         };
         let (spec, status) = match resolve(context.templates, &wanted.analysis, &args) {
-            Ok(spec) => (Some(spec), RunStatus::default()),
+            Ok(spec) => match wanted.step.and(spec.endless()) {
+                Some(metric) => {
+                    let name = &metric.name;
+                    let refusal = format!(
+                        "metric {name:?} has an interval and no count and runs indefinitely, \
+                         expected a count in the analysis of a step"
+                    );
+                    (None, RunStatus::refused(refusal, now))
+                }
+                None => (Some(spec), RunStatus::default()),
+            },
             Err(refusal) => (None, RunStatus::refused(refusal, now)),
         };
         Run {
@@ -97,8 +110,8 @@ impl Run {
 }
 
 /// Makes the runs what a decision wants: those that are missing begin, those that are not listed
-/// are terminated. Ended ones beyond Argo's five good and five bad are forgotten, unless the
-/// release still asks for their verdict.
+/// are terminated. Ended ones beyond the history that the manifest asks for are forgotten, unless
+/// the release still asks for their verdict.
 pub fn reconcile(runs: &mut Vec<Run>, wanted: &[WantedRun], context: Context<'_>, now: Timestamp) {
     for want in wanted {
         if !runs.iter().any(|run| run.name == want.name) {
@@ -109,20 +122,20 @@ pub fn reconcile(runs: &mut Vec<Run>, wanted: &[WantedRun], context: Context<'_>
     for run in runs.iter_mut() {
         run.assess(names.contains(run.name.as_str()), now);
     }
-    for good in [true, false] {
+    let history = context.history;
+    for (good, kept) in [(true, history.successful), (false, history.unsuccessful)] {
         let is_old = |run: &&Run| {
             let successful = run.status.phase == serin_core::step::RunPhase::Successful;
             // The release in flight reads the verdicts of its own runs again in every pass.
             let own = run.revision == context.latest;
             run.status.phase.completed() && successful == good && !own
         };
-        const KEPT: usize = 5;
         let old: Vec<String> = runs
             .iter()
             .filter(is_old)
             .map(|run| run.name.clone())
             .collect();
-        let gone = &old[..old.len().saturating_sub(KEPT)];
+        let gone = &old[..old.len().saturating_sub(kept)];
         runs.retain(|run| !gone.contains(&run.name));
     }
 }

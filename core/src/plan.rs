@@ -1,6 +1,7 @@
 //! A Rollout's manifest, parsed once into types that cannot be wrong.
 
 mod analysis;
+mod limits;
 mod matches;
 mod rollout;
 mod steps;
@@ -50,8 +51,21 @@ pub struct Plan {
     pub scale_down_delay: Duration,
     /// How long the canary's pods stay after an abort.
     pub abort_scale_down_delay: Duration,
+    /// `spec.revisionHistoryLimit`: revisions without pods that are remembered.
+    pub revision_history: usize,
+    /// `spec.analysis`: ended analysis runs that are remembered.
+    pub run_history: RunHistory,
     /// What a user should know and need not change.
     pub notices: Vec<String>,
+}
+
+/// How many ended analysis runs are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunHistory {
+    /// Successful ones.
+    pub successful: usize,
+    /// All others.
+    pub unsuccessful: usize,
 }
 
 /// What moves a Rollout's traffic, by `spec.strategy.canary.trafficRouting`.
@@ -152,7 +166,7 @@ impl Plan {
     pub fn parse(rollout: &Value, default_namespace: &str) -> Result<Plan, FieldErrors> {
         let report = Report::default();
         let plan = rollout::read(&Field::root("", rollout, &report), default_namespace);
-        report.finish(plan)
+        report.finish(plan).and_then(limits::check)
     }
 
     /// The number of the step list, for telling whether it changed: the hash of its text.

@@ -279,7 +279,7 @@ impl World {
             let key = &rollout.key;
             let record = self.memory.rollouts.entry(key.to_string());
             let record = record.or_insert_with(|| Record::begin(now));
-            record.history_limit = history_limit(rollout);
+            record.history_limit = rollout.plan.revision_history;
             let plan = record.effective(&rollout.plan);
             let seen = seen(
                 &self.sets,
@@ -334,6 +334,7 @@ impl World {
                 rollout: &rollout.document,
                 latest: &record.state.current,
                 stable: &record.state.stable,
+                history: rollout.plan.run_history,
             };
             runs::reconcile(&mut record.runs, &decided.decision.runs, context, now);
         }
@@ -585,12 +586,4 @@ fn routed(rollout: &Rollout, decided: &Decided) -> Routed {
         canary: decision.services.canary.clone(),
         traffic: decision.traffic.clone(),
     }
-}
-
-/// `spec.revisionHistoryLimit`, which the plan has checked.
-fn history_limit(rollout: &Rollout) -> usize {
-    let limit = rollout.document["spec"]["revisionHistoryLimit"].as_u64();
-    limit
-        .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(10)
 }

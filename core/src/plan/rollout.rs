@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Plan, strategy};
+use super::{Plan, RunHistory, strategy};
 use crate::field::Field;
 
 /// The longest name: `<name>-<hash>` and `<name>-canary` must stay DNS labels (63 characters)
@@ -42,8 +42,8 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
              {min_ready} of minReadySeconds"
         ));
     }
-    whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
-    history_limits(&spec);
+    let revision_history = whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
+    let run_history = run_history(&spec);
     let strategy = strategy?;
     Some(Plan {
         name: name?,
@@ -62,6 +62,8 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
         min_ready: Duration::from_secs(min_ready),
         scale_down_delay: strategy.scale_down_delay,
         abort_scale_down_delay: strategy.abort_scale_down_delay,
+        revision_history: usize::try_from(revision_history).ok()?,
+        run_history: run_history?,
         notices: strategy.notices,
     })
 }
@@ -162,10 +164,20 @@ fn selector(spec: &Field<'_>, template: &Field<'_>) {
     }
 }
 
-fn history_limits(spec: &Field<'_>) {
-    if let Some(analysis) = spec.optional("analysis") {
+/// `spec.analysis`, five of each kind where it is absent.
+fn run_history(spec: &Field<'_>) -> Option<RunHistory> {
+    const USUAL: u64 = 5;
+    let analysis = spec.optional("analysis");
+    if let Some(analysis) = &analysis {
         analysis.only(&["successfulRunHistoryLimit", "unsuccessfulRunHistoryLimit"]);
-        whole(&analysis, "successfulRunHistoryLimit", 5, REPLICAS_MAX);
-        whole(&analysis, "unsuccessfulRunHistoryLimit", 5, REPLICAS_MAX);
     }
+    let limit = |name: &str| {
+        let field = analysis.as_ref();
+        let limit = field.map_or(Some(USUAL), |field| whole(field, name, USUAL, REPLICAS_MAX));
+        limit.and_then(|limit| usize::try_from(limit).ok())
+    };
+    Some(RunHistory {
+        successful: limit("successfulRunHistoryLimit")?,
+        unsuccessful: limit("unsuccessfulRunHistoryLimit")?,
+    })
 }

@@ -194,6 +194,35 @@ fn refusals_name_field_value_and_what_is_accepted() {
 }
 
 #[test]
+fn what_the_filter_would_refuse_is_refused_in_the_manifest() {
+    let long = "x".repeat(2_000);
+    let refused = refused_step(json!({"setHeaderRoute": {"name": "a", "match": [
+        {"headerName": "x", "headerValue": {"exact": long}}]}}));
+    let at = "spec.strategy.canary.steps[0].setHeaderRoute.any[0].all[0].is";
+    assert!(refused.starts_with(at), "{refused}");
+    let hosts = json!({"plugins": {"serin/wasm": {"hosts": ["shop:8080"]}}});
+    let refused = refusal(&rollout(json!([]), hosts));
+    let at = "spec.strategy.canary.trafficRouting.plugins[serin/wasm].hosts[0]: is \"shop:8080\"";
+    assert!(refused.starts_with(at), "{refused}");
+}
+
+#[test]
+fn histories_are_as_long_as_asked_for() {
+    let mut document = rollout(json!([]), wasm());
+    document["spec"]["revisionHistoryLimit"] = json!(2);
+    document["spec"]["analysis"] = json!({"successfulRunHistoryLimit": 1});
+    let plan = Plan::parse(&document, "default").unwrap();
+    assert_eq!(plan.revision_history, 2);
+    assert_eq!(
+        plan.run_history,
+        RunHistory {
+            successful: 1,
+            unsuccessful: 5
+        }
+    );
+}
+
+#[test]
 fn what_is_not_supported_is_refused_by_name() {
     let with = |path: &str, value: Value| {
         let mut document = rollout(json!([]), wasm());
