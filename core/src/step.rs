@@ -41,7 +41,7 @@ pub struct State {
     pub attempt: u32,
     /// When the release last got on, for the progress deadline.
     pub progressed_at: Timestamp,
-    /// A measure of progress; when it changes, `progressed_at` is set.
+    /// A measure of progress; when it changes, `progressed_at` is set. Empty while the clock stands.
     pub progress: String,
     /// ReplicaSets that serve nobody any more, and when their pods go.
     pub scale_down_at: BTreeMap<String, Timestamp>,

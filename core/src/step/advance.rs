@@ -165,7 +165,10 @@ impl Release<'_> {
             || self.state.pause.is_some()
             || matches!(self.current_step(), Some(Step::Analysis(_))) && self.stepping()
             || self.settled();
-        if stands || progress != self.state.progress {
+        if stands {
+            // Nothing is stored while it stands: a state that differs is a state to be written.
+            self.state.progress.clear();
+        } else if progress != self.state.progress {
             self.state.progressed_at = self.now;
             self.state.progress = progress;
         }

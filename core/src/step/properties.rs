@@ -266,6 +266,25 @@ proptest! {
     }
 
     #[test]
+    fn a_world_at_rest_is_not_decided_anew(steps in steps(), happenings in happenings(), s in 1..9_i64) {
+        let mut world = World::with(plan(steps));
+        world.seen.template = "two".into();
+        for happening in &happenings {
+            world.happen(happening);
+            world.pass();
+        }
+        world.settle();
+        let before = world.last.clone();
+        let wait = before.look_again.unwrap_or(Duration::from_secs(3_600));
+        prop_assert!(!wait.is_zero(), "looks again at once, for ever");
+        // Before anything is due, asking later changes nothing that would be stored.
+        world.now = Timestamp(world.now.0 + (s * 1_000).min(wait.as_millis() as i64 - 1));
+        world.pass();
+        prop_assert_eq!(&world.last.state, &before.state);
+        prop_assert_eq!(&world.last.events, &Vec::new());
+    }
+
+    #[test]
     fn finished_states_stay(steps in steps(), hours in 1..100_i64) {
         let mut world = World::with(plan(steps));
         world.release("two");

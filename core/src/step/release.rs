@@ -210,11 +210,15 @@ impl<'a> Release<'a> {
         }
     }
 
-    /// How long the progress clock still runs; `None` while it stands.
+    /// How long the progress clock still runs; all of it while it stands.
     pub(super) fn deadline_left(&self) -> Duration {
-        self.plan
-            .progress_deadline
-            .saturating_sub(self.now.since(self.state.progressed_at))
+        let stands = self.state.progress.is_empty();
+        let gone = if stands {
+            Duration::ZERO
+        } else {
+            self.now.since(self.state.progressed_at)
+        };
+        self.plan.progress_deadline.saturating_sub(gone)
     }
 }
 

@@ -425,6 +425,20 @@ fn a_paused_rollout_stays_where_it_is() {
 }
 
 #[test]
+fn a_rollout_paused_by_hand_does_not_look_again_for_the_end_of_a_step() {
+    let mut world = World::with(plan(json!([{"setWeight": 25}, {"pause": {"duration": 5}}])));
+    world.release("two");
+    world.plan.paused = true;
+    world.later(60);
+    assert!(
+        world
+            .last
+            .look_again
+            .is_none_or(|wait| wait > Duration::from_secs(60))
+    );
+}
+
+#[test]
 fn canary_scale_is_apart_from_the_weight_until_it_follows_again() {
     let mut world = World::with(plan(json!([
         {"setCanaryScale": {"replicas": 3}}, {"setWeight": 25}, {"pause": {}},

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::release::Release;
-use super::{CanaryTraffic, Decision, Phase, Services, Traffic, Why};
+use super::{CanaryTraffic, Decision, PauseReason, Phase, Services, Traffic, Why};
 use crate::plan::{Pause, Step};
 
 impl Release<'_> {
@@ -171,7 +171,11 @@ impl Release<'_> {
             return Some(Duration::ZERO);
         }
         let pause = match (&self.state.pause, self.current_step()) {
-            (Some(paused), Some(Step::Pause(Pause::For(time)))) if self.stepping() => {
+            (Some(paused), Some(Step::Pause(Pause::For(time))))
+                if self.stepping()
+                    && !self.plan.paused
+                    && paused.reason == PauseReason::CanaryPauseStep =>
+            {
                 Some(time.saturating_sub(self.now.since(paused.since)))
             }
             _ => None,
