@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
 
-use crate::time::{DURATION_ACCEPTED, parse_duration};
+use crate::time::{DURATION_ACCEPTED, LONGEST, parse_duration};
 
 /// One field that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -206,6 +206,7 @@ impl<'a> Field<'a> {
             Value::String(text) => parse_duration(text),
             other => other.as_u64().map(Duration::from_secs),
         };
+        let read = read.filter(|duration| *duration <= LONGEST);
         if read.is_none() {
             self.expected(DURATION_ACCEPTED);
         }

@@ -13,7 +13,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::field::{Field, FieldErrors, Report};
-use crate::revision;
 use crate::wire::{HeaderRoute, StickyKey};
 
 /// What a Rollout asks for.
@@ -39,6 +38,9 @@ pub struct Plan {
     pub managed_routes: Vec<String>,
     /// The steps.
     pub steps: Vec<Step>,
+    /// Tells whether the step list changed: a hash of it as written, with the routes that
+    /// `serin/wasm` describes.
+    pub steps_hash: String,
     /// `spec.strategy.canary.analysis`: runs beside the steps.
     pub background: Option<Background>,
     /// `spec.progressDeadlineSeconds`.
@@ -167,11 +169,6 @@ impl Plan {
         let report = Report::default();
         let plan = rollout::read(&Field::root("", rollout, &report), default_namespace);
         report.finish(plan).and_then(limits::check)
-    }
-
-    /// The number of the step list, for telling whether it changed: the hash of its text.
-    pub fn steps_hash(&self) -> String {
-        revision::hash(&Value::String(format!("{:?}", self.steps)))
     }
 }
 

@@ -5,6 +5,7 @@ mod release;
 mod wanted;
 mod why;
 
+pub(crate) use release::routes_after;
 pub use why::Why;
 
 use serde::{Deserialize, Serialize};
@@ -39,12 +40,25 @@ pub struct State {
     pub promote_full: bool,
     /// How often this release was started again; part of analysis run names.
     pub attempt: u32,
+    /// How often the run beside the steps was begun again; part of its name.
+    pub background_attempt: u32,
     /// When the release last got on, for the progress deadline.
     pub progressed_at: Timestamp,
-    /// A measure of progress; when it changes, `progressed_at` is set. Empty while the clock stands.
-    pub progress: String,
+    /// How far it got; when it gets further, `progressed_at` is set. None while the clock stands.
+    pub progress: Option<Progress>,
     /// ReplicaSets that serve nobody any more, and when their pods go.
     pub scale_down_at: BTreeMap<String, Timestamp>,
+}
+
+/// How far a release got. Pods that come and go are no progress, so the most pods count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The step.
+    pub index: usize,
+    /// The most pods that existed in this step.
+    pub replicas: u32,
+    /// The most pods that were available in this step.
+    pub available: u32,
 }
 
 /// A pause.
@@ -52,6 +66,9 @@ pub struct State {
 pub struct Paused {
     /// Why.
     pub reason: PauseReason,
+    /// Whether it was the step's own analysis that could not tell: promoting skips that step.
+    #[serde(default)]
+    pub step_run: bool,
     /// Since when.
     pub since: Timestamp,
 }
@@ -127,6 +144,17 @@ pub enum RunPhase {
     Error,
     /// Neither good nor bad.
     Inconclusive,
+}
+
+impl State {
+    /// Back to the first step, with nothing waiting.
+    pub(crate) fn rewind(&mut self) {
+        self.index = 0;
+        self.pause = None;
+        self.controller_pause = false;
+        self.promote_full = false;
+        self.progress = None;
+    }
 }
 
 impl RunPhase {

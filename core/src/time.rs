@@ -28,11 +28,15 @@ impl Timestamp {
 /// Reads a duration as Argo Rollouts does: a bare integer is seconds, anything else is a Go
 /// duration such as `1h30m`, `500ms` or `1.5s`. Negative durations are refused.
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.parse().ok().map(Duration::from_secs);
-    }
-    go_duration(text)
+    let read = match text.bytes().all(|b| b.is_ascii_digit()) {
+        true => text.parse().ok().map(Duration::from_secs),
+        false => go_duration(text),
+    };
+    read.filter(|duration| *duration <= LONGEST)
 }
+
+/// A century: above this a timestamp could overflow; Go's own limit is 292 years.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// What [`parse_duration`] accepts, for error messages.
 pub const DURATION_ACCEPTED: &str = "seconds or a duration such as \"30\", \"90s\" or \"1h30m\"";
@@ -62,9 +66,7 @@ fn go_duration(text: &str) -> Option<Duration> {
         nanos += number * unit;
         rest = tail;
     }
-    // Above this a millisecond timestamp could overflow; Go's own limit is 292 years.
-    const LONGEST: f64 = 100.0 * 365.0 * 24.0 * 3.6e12;
-    (!text.is_empty() && nanos <= LONGEST).then(|| Duration::from_nanos(nanos as u64))
+    (!text.is_empty()).then(|| Duration::from_nanos(nanos as u64))
 }
 
 #[cfg(test)]

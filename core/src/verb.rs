@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::step::{Aborted, PauseReason, State};
 use crate::time::Timestamp;
 
@@ -76,17 +76,12 @@ pub fn promote(plan: &Plan, state: &State, full: bool) -> Result<State, VerbRefu
         state.pause = None;
         return Ok(state);
     }
-    match state.pause.take().map(|pause| pause.reason) {
+    match state.pause.take() {
         // `controller_pause` stays: a pause that is gone while it is set has ended.
-        Some(PauseReason::CanaryPauseStep) => {}
-        Some(PauseReason::InconclusiveAnalysisRun) => {
-            state.controller_pause = false;
-            state.attempt += 1;
-            if matches!(plan.steps.get(state.index), Some(Step::Analysis(_))) {
-                state.index += 1;
-            }
-        }
-        None => {
+        Some(pause) if pause.reason == PauseReason::CanaryPauseStep => {}
+        // The run beside the steps is begun again; the step's own goes on undisturbed.
+        Some(pause) if !pause.step_run => state.background_attempt += 1,
+        _ => {
             state.controller_pause = false;
             state.index = (state.index + 1).min(plan.steps.len());
         }
@@ -107,9 +102,7 @@ pub fn abort(state: &State, now: Timestamp) -> Result<State, VerbRefusal> {
         since: now,
         why: "aborted by hand".to_string(),
     });
-    state.index = 0;
-    state.pause = None;
-    state.controller_pause = false;
+    state.rewind();
     Ok(state)
 }
 
@@ -122,10 +115,7 @@ pub fn retry(state: &State, now: Timestamp) -> Result<State, VerbRefusal> {
     if state.abort.take().is_none() {
         return Err(VerbRefusal::NotAborted);
     }
-    state.index = 0;
-    state.pause = None;
-    state.controller_pause = false;
-    state.promote_full = false;
+    state.rewind();
     state.attempt += 1;
     state.progressed_at = now;
     Ok(state)

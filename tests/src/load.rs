@@ -31,12 +31,11 @@ impl Tally {
             .sum()
     }
 
-    /// The answers with a status of 500 and above, and the requests without one.
+    /// The answers with an error or from no ReplicaSet, and the requests without an answer.
     pub fn bad(&self) -> usize {
-        let answers = self
-            .answers
-            .iter()
-            .filter(|((_, status), _)| *status >= 500);
+        let bad = |set: &str, status: u16| status >= 400 || !set.contains('-');
+        let answers = self.answers.iter();
+        let answers = answers.filter(|((set, status), _)| bad(set, *status));
         answers.map(|(_, n)| n).chain(self.failures.values()).sum()
     }
 

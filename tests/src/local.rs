@@ -5,13 +5,16 @@ use serin::local::Doors;
 use serin::view::RolloutView;
 use serin_core::revision;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+use crate::client::Client;
 
 /// How long a test waits for anything before it says what it saw instead.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -56,6 +59,20 @@ impl Local {
         let fresh = path.with_extension("new");
         fs::write(&fresh, text).expect("the new text");
         fs::rename(&fresh, &path).expect("the new text in place");
+    }
+
+    /// Waits until the gateway answers for this host.
+    pub fn until_reachable(&self, host: &str) {
+        let started = Instant::now();
+        let answers = || Client::connect(self.gateway)?.get(host, "/", &[]);
+        while !answers().is_ok_and(|answer| answer.status == 200) {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "nobody answers for {host}\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The directory of its state.
@@ -314,10 +331,13 @@ fn spawn(dir: &Path, gateway: SocketAddr, options: &[String]) -> Child {
         .expect("serin starts")
 }
 
-/// An address that nobody listens on.
+/// An address that nobody else uses: each gets a loopback address of its own, apart from those
+/// that outgoing connections and local mode's blocks take.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address")
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let process = std::process::id().to_be_bytes();
+    let last = NEXT.fetch_add(1, Ordering::Relaxed);
+    SocketAddr::from(([127, 216 + process[2] % 38, process[3], last], 8080))
 }
 
 /// A binary of this workspace, built now if its sources changed: a stale one cannot pass.
@@ -330,8 +350,10 @@ pub fn binary(name: &str) -> PathBuf {
             .and_then(Path::parent)
             .expect("target/debug")
             .to_path_buf();
+        let release = dir.ends_with("release").then_some("--release");
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "-p", "serin", "-p", "serin-demo"])
+            .args(release)
             .arg("--manifest-path")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
             .arg("--target-dir")

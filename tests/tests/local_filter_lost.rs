@@ -6,6 +6,7 @@ use serin_tests::load;
 use serin_tests::local::Local;
 use serin_tests::manifest::App;
 use std::fs;
+use std::process::Command;
 
 /// Version 2 at half the traffic as far as the filter has a say, which it has not.
 fn all_reach_stable(module: &[u8]) {
@@ -69,6 +70,38 @@ fn a_module_cut_short_leaves_everybody_on_stable() {
 }
 
 #[test]
-fn a_missing_module_leaves_everybody_on_stable() {
-    all_reach_stable(b"");
+fn an_envoy_that_does_not_find_the_module_leaves_everybody_on_stable() {
+    let steps = json!([{"setWeight": 5000}, {"pause": {}}]);
+    let mut app = App::new("shop", &["--version", "1"], steps);
+    let local = Local::start(&[("shop.yaml", app.text())]);
+    local.until_healthy("shop");
+    app.args = vec!["--version".into(), "2".into()];
+    local.edit("shop.yaml", &app.text());
+    local.until_paused_at("shop", 1);
+    for entry in fs::read_dir(local.state().join("envoy"))
+        .expect("Envoy's files")
+        .flatten()
+    {
+        if entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "wasm")
+        {
+            fs::remove_file(entry.path()).expect("the module goes");
+        }
+    }
+    let envoy = local
+        .processes()
+        .into_iter()
+        .find(|line| line.contains("bootstrap.json"));
+    let envoy = envoy.expect("Envoy runs");
+    let pid = envoy.split(' ').next().expect("its number");
+    let killed = Command::new("kill").args(["-9", pid]).status();
+    assert!(killed.expect("kill runs").success());
+    let stable = local.view("shop").expect("it answers").revisions[1]
+        .replica_set
+        .clone();
+    local.until_reachable("shop");
+    let tally = load::send(local.gateway, "shop", 2, 200, &|_| Vec::new());
+    assert_eq!((tally.of(&stable), tally.bad()), (200, 0), "{tally:?}");
 }

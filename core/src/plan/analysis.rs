@@ -8,6 +8,7 @@ use serde_json::Value;
 pub(super) fn read(analysis: &Field<'_>, also: &[&str]) -> Option<AnalysisRef> {
     let mut known = vec!["templates", "args", "dryRun", "measurementRetention"];
     known.extend(also);
+    analysis.object()?;
     analysis.only(&known);
     let templates = analysis.required("templates", "a list of templateName")?;
     let refs: Vec<_> = templates.list().iter().map(template).collect();

@@ -3,6 +3,7 @@
 
 use super::{Plan, Router, Step};
 use crate::field::{FieldError, FieldErrors};
+use crate::step::routes_after;
 use crate::wire::{
     Canary, FilterConfig, HeaderRoute, MAX_ROUTES, Proxy, Role, Rule, StickyKey, VERSION,
 };
@@ -16,9 +17,17 @@ pub(super) fn check(plan: Plan) -> Result<Plan, FieldErrors> {
         refused(&at, &wasm.hosts, &wasm.sticky, &[], &mut errors);
     }
     for (i, step) in plan.steps.iter().enumerate() {
-        if let Step::AddHeaderRoute(route) = step {
-            let at = format!("{canary}.steps[{i}].setHeaderRoute");
-            refused(&at, &[], &[], std::slice::from_ref(route), &mut errors);
+        let Step::AddHeaderRoute(route) = step else {
+            continue;
+        };
+        let at = format!("{canary}.steps[{i}].setHeaderRoute");
+        let known = errors.len();
+        refused(&at, &[], &[], std::slice::from_ref(route), &mut errors);
+        if errors.len() == known {
+            // Good by itself, and perhaps one too many of those in force together.
+            let begun = plan.steps.get(..=i).unwrap_or_default();
+            let all = routes_after(begun, &plan.managed_routes);
+            refused(&at, &[], &[], &all, &mut errors);
         }
     }
     if plan.managed_routes.len() > MAX_ROUTES {

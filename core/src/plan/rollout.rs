@@ -1,13 +1,18 @@
 //! The outer layers of a Rollout: metadata, `spec`, and what surrounds the strategy.
 
+use serde_json::Value;
 use std::time::Duration;
 
 use super::{Plan, RunHistory, strategy};
 use crate::field::Field;
+use crate::revision;
 
 /// The longest name: `<name>-<hash>` and `<name>-canary` must stay DNS labels (63 characters)
 /// with a hash of up to ten.
 const NAME_MAX: usize = 52;
+
+/// The longest namespace, as Kubernetes has it.
+const NAMESPACE_MAX: usize = 63;
 
 /// Reads a whole Rollout; what is wrong goes to the field's report.
 pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan> {
@@ -17,9 +22,9 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
     let metadata = rollout.required("metadata", "an object with a name")?;
     let name = metadata
         .required("name", "the Rollout's name")
-        .and_then(|name| dns_label(&name));
+        .and_then(|name| dns_label(&name, NAME_MAX));
     let namespace = match metadata.optional("namespace") {
-        Some(namespace) => dns_label(&namespace),
+        Some(namespace) => dns_label(&namespace, NAMESPACE_MAX),
         None => Some(default_namespace.to_string()),
     };
     let spec = rollout.required("spec", "an object")?;
@@ -56,6 +61,7 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
         router: strategy.router,
         managed_routes: strategy.managed_routes,
         steps: strategy.steps,
+        steps_hash: steps_hash(&spec),
         background: strategy.background,
         progress_deadline: Duration::from_secs(progress_deadline),
         progress_deadline_abort: flag(&spec, "progressDeadlineAbort")?,
@@ -123,19 +129,19 @@ fn constant(parent: &Field<'_>, name: &str, wanted: &str) {
     }
 }
 
-/// A name that may stand in object names: RFC 1123, and short enough for a hash behind it.
-fn dns_label(field: &Field<'_>) -> Option<String> {
+/// A name that may stand in object and host names (RFC 1123's label).
+fn dns_label(field: &Field<'_>, most: usize) -> Option<String> {
     let text = field.string()?;
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let outer = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let bytes = text.as_bytes();
-    let good = bytes.len() <= NAME_MAX
+    let good = bytes.len() <= most
         && bytes.iter().copied().all(inner)
         && outer(bytes.first())
         && outer(bytes.last());
     if !good {
         field.expected(format_args!(
-            "a DNS name of at most {NAME_MAX} lower-case letters, digits and hyphens"
+            "a DNS name of at most {most} lower-case letters, digits and hyphens"
         ));
     }
     good.then(|| text.to_string())
@@ -162,6 +168,13 @@ fn selector(spec: &Field<'_>, template: &Field<'_>) {
             ));
         }
     }
+}
+
+fn steps_hash(spec: &Field<'_>) -> String {
+    let at = |path: &str| spec.value().pointer(path).cloned().unwrap_or_default();
+    let steps = at("/strategy/canary/steps");
+    let routes = at("/strategy/canary/trafficRouting/plugins/serin~1wasm/routes");
+    revision::hash(&Value::Array(vec![steps, routes]))
 }
 
 /// `spec.analysis`, five of each kind where it is absent.

@@ -30,7 +30,10 @@ pub(super) fn read(steps: &Field<'_>, max_weight: u32, has_router: bool) -> Opti
 
 fn one(step: &Field<'_>, max_weight: u32, has_router: bool) -> Option<Step> {
     let object = step.object()?;
-    let mut names = object.keys().map(String::as_str);
+    // Null is absent, but for a pause that stands alone: `pause:` is one without end.
+    let alone = object.len() == 1;
+    let given = object.iter().filter(|(_, value)| alone || !value.is_null());
+    let mut names = given.map(|(name, _)| name.as_str());
     let (Some(name), None) = (names.next(), names.next()) else {
         step.expected(format_args!("exactly one of {}", KINDS.join(", ")));
         return None;
@@ -81,8 +84,8 @@ fn set_weight(weight: &Field<'_>, max_weight: u32) -> Option<Step> {
 }
 
 fn pause(pause: &Field<'_>) -> Option<Step> {
-    pause.only(&["duration"]);
     pause.object()?;
+    pause.only(&["duration"]);
     match pause.optional("duration") {
         Some(duration) => duration.duration().map(|d| Step::Pause(Pause::For(d))),
         None => Some(Step::Pause(Pause::UntilPromoted)),

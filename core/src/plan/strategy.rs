@@ -89,9 +89,9 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
     let has_router = canary.optional("trafficRouting").is_some();
     services(&canary, &routing);
     for name in ["maxSurge", "maxUnavailable"] {
-        if canary.optional(name).is_some() && has_router {
+        if canary.optional(name).is_some() {
             notices.push(format!(
-                "spec.strategy.canary.{name} has no effect with trafficRouting"
+                "spec.strategy.canary.{name} has no effect: traffic is split by request, not by pods"
             ));
         }
     }

@@ -154,6 +154,7 @@ fn refusals_name_field_value_and_what_is_accepted() {
             ".pause.duration: is \"5 minutes\", expected seconds or a duration such as \
              \"30\", \"90s\" or \"1h30m\"",
         ),
+        (json!({"pause": 30}), ".pause: is 30, expected an object"),
         (
             json!({"pause": {"duraton": 5}}),
             ".pause.duraton: is 5, expected one of duration (did you mean duration?)",
@@ -204,6 +205,19 @@ fn what_the_filter_would_refuse_is_refused_in_the_manifest() {
     let refused = refusal(&rollout(json!([]), hosts));
     let at = "spec.strategy.canary.trafficRouting.plugins[serin/wasm].hosts[0]: is \"shop:8080\"";
     assert!(refused.starts_with(at), "{refused}");
+}
+
+#[test]
+fn routes_that_are_too_many_together_are_refused_at_the_step_that_adds_the_last() {
+    let entry = |i: usize| json!({"headerName": "x", "headerValue": {"regex": format!("a{i}")}});
+    let matches: Vec<Value> = (0..64).map(entry).collect();
+    let step = |i: usize| json!({"setHeaderRoute": {"name": format!("r{i}"), "match": matches}});
+    let refused = refusal(&rollout((0..5).map(step).collect(), wasm()));
+    assert!(
+        refused.starts_with("spec.strategy.canary.steps[4].setHeaderRoute"),
+        "{refused}"
+    );
+    assert!(refused.contains("expected at most 256"), "{refused}");
 }
 
 #[test]

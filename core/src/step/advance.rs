@@ -1,7 +1,7 @@
 //! Going on: what analysis runs say, whether the step under way is complete, and the deadline.
 
 use super::release::Release;
-use super::{PauseReason, Paused, RunPhase, WantedRun};
+use super::{PauseReason, Paused, Progress, RunPhase, WantedRun};
 use crate::plan::{Pause, Step};
 
 impl Release<'_> {
@@ -21,8 +21,9 @@ impl Release<'_> {
                     let message = seen.message.clone();
                     return self.abort(format!("{kind} analysis phase error/failed: {message}"));
                 }
-                RunPhase::Inconclusive if self.state.pause.is_none() => {
-                    self.pause(PauseReason::InconclusiveAnalysisRun);
+                // It comes before the pause of a step, whose end would let the weight rise.
+                RunPhase::Inconclusive if !self.inconclusive() => {
+                    self.pause(PauseReason::InconclusiveAnalysisRun, run.step.is_some());
                 }
                 _ => {}
             }
@@ -80,7 +81,7 @@ impl Release<'_> {
     fn pause_over(&mut self, pause: Pause) -> bool {
         if !self.state.controller_pause {
             self.state.controller_pause = true;
-            self.pause(PauseReason::CanaryPauseStep);
+            self.pause(PauseReason::CanaryPauseStep, false);
             return false;
         }
         match (&self.state.pause, pause) {
@@ -90,10 +91,11 @@ impl Release<'_> {
         }
     }
 
-    fn pause(&mut self, reason: PauseReason) {
+    fn pause(&mut self, reason: PauseReason, step_run: bool) {
         self.event("RolloutPaused", format!("Rollout is paused ({reason:?})"));
         self.state.pause = Some(Paused {
             reason,
+            step_run,
             since: self.now,
         });
     }
@@ -145,8 +147,13 @@ impl Release<'_> {
         if let Some(step) = step {
             name.push_str(&format!("-{step}"));
         }
-        if self.state.attempt > 0 {
-            name.push_str(&format!(".{}", self.state.attempt));
+        let again = if step.is_some() {
+            0
+        } else {
+            self.state.background_attempt
+        };
+        if self.state.attempt + again > 0 {
+            name.push_str(&format!(".{}", self.state.attempt + again));
         }
         name
     }
@@ -154,23 +161,15 @@ impl Release<'_> {
     /// Keeps the progress clock: it stands while a pause or an analysis is under way and starts
     /// again with everything that gets on. Running out is reported, and aborts if asked for.
     pub(super) fn heed_deadline(&mut self) {
-        let progress = format!(
-            "{}/{}/{}/{}",
-            self.state.index,
-            self.canary().replicas,
-            self.canary().available,
-            self.set(&self.state.stable).available,
-        );
         let stands = self.plan.paused
             || self.state.pause.is_some()
             || matches!(self.current_step(), Some(Step::Analysis(_))) && self.stepping()
             || self.settled();
         if stands {
             // Nothing is stored while it stands: a state that differs is a state to be written.
-            self.state.progress.clear();
-        } else if progress != self.state.progress {
-            self.state.progressed_at = self.now;
-            self.state.progress = progress;
+            self.state.progress = None;
+        } else {
+            self.note_progress();
         }
         let out_of_time = self.deadline_left().is_zero();
         if out_of_time && self.plan.progress_deadline_abort && self.stepping() {
@@ -178,6 +177,27 @@ impl Release<'_> {
             self.abort(format!(
                 "ProgressDeadlineExceeded: ReplicaSet \"{set}\" has timed out progressing."
             ));
+        }
+    }
+
+    fn note_progress(&mut self) {
+        let canary = self.canary();
+        let seen = Progress {
+            index: self.state.index,
+            replicas: canary.replicas,
+            available: canary.available,
+        };
+        let best = match self.state.progress {
+            Some(best) if best.index == seen.index => Progress {
+                replicas: seen.replicas.max(best.replicas),
+                available: seen.available.max(best.available),
+                ..seen
+            },
+            _ => seen,
+        };
+        if self.state.progress != Some(best) {
+            self.state.progress = Some(best);
+            self.state.progressed_at = self.now;
         }
     }
 

@@ -44,9 +44,8 @@ impl<'a> Release<'a> {
     /// A template or step list that is new starts at the first step; the stable template needs
     /// no steps.
     pub(super) fn take_up_template(&mut self) {
-        let steps = self.plan.steps_hash();
         let same_template = self.state.current == self.seen.template;
-        if same_template && self.state.steps == steps {
+        if same_template && self.state.steps == self.plan.steps_hash {
             return;
         }
         let was_in_flight = self.in_flight();
@@ -59,9 +58,14 @@ impl<'a> Release<'a> {
         self.state = State {
             stable: self.state.stable.clone(),
             current: self.seen.template.clone(),
-            steps,
+            steps: self.plan.steps_hash.clone(),
             attempt: if same_template {
                 self.state.attempt + 1
+            } else {
+                0
+            },
+            background_attempt: if same_template {
+                self.state.background_attempt
             } else {
                 0
             },
@@ -127,9 +131,7 @@ impl<'a> Release<'a> {
             since: self.now,
             why,
         });
-        self.state.index = 0;
-        self.state.pause = None;
-        self.state.controller_pause = false;
+        self.state.rewind();
         self.again = true;
     }
 
@@ -212,7 +214,7 @@ impl<'a> Release<'a> {
 
     /// How long the progress clock still runs; all of it while it stands.
     pub(super) fn deadline_left(&self) -> Duration {
-        let stands = self.state.progress.is_empty();
+        let stands = self.state.progress.is_none();
         let gone = if stands {
             Duration::ZERO
         } else {
@@ -235,7 +237,7 @@ fn last_weight(steps: &[Step]) -> u16 {
 
 /// The header routes in force after `steps`, in the order of `managed`. A route set again has its
 /// last matches.
-pub(super) fn routes_after(steps: &[Step], managed: &[String]) -> Vec<HeaderRoute> {
+pub(crate) fn routes_after(steps: &[Step], managed: &[String]) -> Vec<HeaderRoute> {
     let last = |name: &String| {
         let change = steps.iter().rev().find_map(|step| match step {
             Step::AddHeaderRoute(route) if route.name == *name => Some(Some(route.clone())),

@@ -295,6 +295,88 @@ fn a_background_analysis_takes_the_release_back_at_any_step() {
     assert_eq!((world.last.phase, world.weight()), (Phase::Degraded, 0));
 }
 
+fn with_background(steps: Value) -> Plan {
+    let mut plan = plan(steps);
+    let analysis = AnalysisRef::default();
+    plan.background = Some(crate::plan::Background {
+        analysis,
+        starting_step: 0,
+    });
+    plan
+}
+
+#[test]
+fn promoting_past_an_inconclusive_background_run_leaves_the_steps_own_analysis_alone() {
+    let steps = json!([{"setWeight": 2}, analysis(), {"setWeight": 100}, {"pause": {}}]);
+    let mut world = World::with(with_background(steps));
+    world.release("two");
+    let beside = world.seen.runs.get_mut("shop-two-2").unwrap();
+    beside.phase = RunPhase::Inconclusive;
+    world.settle();
+    assert_eq!(
+        world.last.why,
+        Why::Paused(PauseReason::InconclusiveAnalysisRun)
+    );
+    world.promote();
+    assert_eq!((world.last.state.index, world.weight()), (1, 200));
+    let names: Vec<&str> = world
+        .last
+        .runs
+        .iter()
+        .map(|run| run.name.as_str())
+        .collect();
+    assert_eq!(names, ["shop-two-2.1", "shop-two-2-1"]);
+}
+
+#[test]
+fn the_weight_does_not_rise_while_the_background_run_cannot_tell() {
+    let steps = json!([{"setWeight": 2}, {"pause": {"duration": 5}}, {"setWeight": 100}]);
+    let mut world = World::with(with_background(steps));
+    world.release("two");
+    assert_eq!(world.last.why, Why::Paused(PauseReason::CanaryPauseStep));
+    world.end_run(RunPhase::Inconclusive);
+    world.later(60);
+    assert_eq!(
+        world.last.why,
+        Why::Paused(PauseReason::InconclusiveAnalysisRun)
+    );
+    assert_eq!(world.weight(), 200);
+}
+
+#[test]
+fn pods_that_come_and_go_are_no_progress() {
+    let spec = json!({"progressDeadlineSeconds": 60});
+    let mut world = World::with(plan_with(json!([{"setWeight": 50}]), spec));
+    world.seen.template = "two".into();
+    for second in 0..10 {
+        world.now = Timestamp(world.now.0 + 10_000);
+        let pods = world.seen.sets.get_mut("one").unwrap();
+        pods.available = 3 + second % 2;
+        world.pass();
+    }
+    assert_eq!(
+        world.last.why,
+        Why::DeadlineExceeded {
+            set: "shop-two".into()
+        }
+    );
+}
+
+#[test]
+fn the_deadline_begins_anew_when_a_pause_by_hand_ends() {
+    let spec = json!({"progressDeadlineSeconds": 60, "progressDeadlineAbort": true});
+    let mut world = World::with(plan_with(json!([{"setWeight": 50}]), spec));
+    world.seen.template = "two".into();
+    world.plan.paused = true;
+    world.pass();
+    world.now = Timestamp(world.now.0 + 90_000);
+    world.pass();
+    world.plan.paused = false;
+    world.now = Timestamp(world.now.0 + 1_000);
+    world.pass();
+    assert_eq!(world.last.phase, Phase::Progressing);
+}
+
 #[test]
 fn the_weight_before_stays_until_the_canary_has_its_pods() {
     let mut world = World::with(plan(
@@ -472,6 +554,7 @@ fn verbs_are_refused_where_they_make_no_sense() {
 fn a_change_of_the_steps_in_flight_starts_again() {
     let mut world = World::with(plan(json!([{"setWeight": 25}, {"pause": {}}])));
     world.release("two");
+    world.plan.steps_hash = "another".into();
     world.plan.steps = vec![
         Step::SetWeight(100),
         Step::Pause(crate::plan::Pause::UntilPromoted),
