@@ -108,26 +108,24 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
         path: path_with_own_directory()?,
     };
     let block = standby.block;
+    let (admin, prometheus_at) = block
+        .doors()
+        .context("find ports for Envoy's admin and Prometheus")?;
     let place = Place {
         dir,
         gateway,
-        admin: block.admin(),
-        prometheus: block.prometheus(),
+        admin,
+        prometheus: prometheus_at,
         keep_prometheus_addresses: options.keep_prometheus_addresses,
     };
-    let envoy = files.launch(envoy, &state, &standby.instance, block.admin())?;
-    let prometheus = prometheus::launch(
-        prometheus,
-        &state,
-        &standby.instance,
-        block.prometheus(),
-        block.admin(),
-    )?;
+    let envoy = files.launch(envoy, &state, &standby.instance, admin)?;
+    let prometheus =
+        prometheus::launch(prometheus, &state, &standby.instance, prometheus_at, admin)?;
     let sets = Sets::new(surroundings, Addresses::of(block), Arc::clone(&changed));
     let (desk, counter) = Desk::open(Doors {
         gateway,
-        prometheus: block.prometheus(),
-        envoy_admin: block.admin(),
+        prometheus: prometheus_at,
+        envoy_admin: admin,
     });
     let mut world = World::new(place, store, memory, files, sets, counter, changed)?;
     world.load()?;

@@ -42,14 +42,21 @@ impl Block {
         TcpListener::bind((self.at(0, 1), Self::CLAIM_PORT))
     }
 
-    /// Envoy's admin address.
-    pub(super) fn admin(self) -> SocketAddr {
-        (self.at(0, 1), 15000).into()
+    /// An address for Envoy's admin and one for Prometheus, free as of now. Each has the port that
+    /// people know, unless a program that listens on all addresses has it: that program would
+    /// answer in the tool's place.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub(super) fn doors(self) -> io::Result<(SocketAddr, SocketAddr)> {
+        // Both are held until both are known: a port must not be found twice.
+        let (admin, prometheus) = (self.listen(15000)?, self.listen(9090)?);
+        Ok((admin.local_addr()?, prometheus.local_addr()?))
     }
 
-    /// Prometheus' address.
-    pub(super) fn prometheus(self) -> SocketAddr {
-        (self.at(0, 1), 9090).into()
+    fn listen(self, wish: u16) -> io::Result<TcpListener> {
+        let at = self.at(0, 1);
+        TcpListener::bind((at, wish)).or_else(|_| TcpListener::bind((at, 0)))
     }
 
     fn at(self, third: u8, fourth: u8) -> IpAddr {
@@ -115,6 +122,16 @@ mod tests {
         let (one, _held) = Block::claim(7).unwrap();
         let (two, _too) = Block::claim(7).unwrap();
         assert_ne!(one, two);
+    }
+
+    #[test]
+    fn a_port_that_a_program_has_on_all_addresses_is_not_taken() {
+        let other = TcpListener::bind("0.0.0.0:0").unwrap();
+        let taken = other.local_addr().unwrap().port();
+
+        let ours = Block(230).listen(taken).unwrap();
+
+        assert_ne!(ours.local_addr().unwrap().port(), taken);
     }
 
     #[test]
