@@ -17,6 +17,7 @@ use super::child::{self, Launch};
 use super::stop::{self, Ask, Stop};
 use crate::clock;
 use crate::manifest::pod::Probe;
+use probe::Answer;
 
 /// How a replica stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,7 +139,7 @@ async fn live(job: Job, mut stopped: Stop, teller: Teller) {
                         child::end_rest(group);
                         status.map_or_else(|e| e.to_string(), |s| child::epitaph(s, &job.launch.log))
                     }
-                    never = probe::watch(&job.probe, job.address, |ready| teller.ready(&job.name, ready)) => never,
+                    never = probe::watch(&job.probe, job.address, |answer| teller.answered(&job.name, answer)) => never,
                     () = stopped.asked() => {
                         teller.tell(|status| {
                             status.text = "Terminating".to_string();
@@ -169,13 +170,23 @@ async fn live(job: Job, mut stopped: Stop, teller: Teller) {
 }
 
 impl Teller {
-    fn ready(&self, name: &str, ready: bool) {
+    fn answered(&self, name: &str, answer: Answer) {
         self.tell(|status| {
-            if ready == status.ready_since.is_some() {
-                return;
+            let text = match answer {
+                Answer::Ready | Answer::NotReady => "Running".to_string(),
+                Answer::Everywhere(at) => {
+                    format!("listens on {at}, expected $(POD_IP):{}", at.port())
+                }
+            };
+            if text != status.text {
+                tracing::info!(replica = name, text, "replica status");
+                status.text = text;
             }
-            tracing::info!(replica = name, ready, "replica readiness");
-            status.ready_since = ready.then(clock::now);
+            let ready = answer == Answer::Ready;
+            if ready != status.ready_since.is_some() {
+                tracing::info!(replica = name, ready, "replica readiness");
+                status.ready_since = ready.then(clock::now);
+            }
         });
     }
 }

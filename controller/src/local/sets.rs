@@ -90,9 +90,13 @@ impl Sets {
     }
 
     /// Makes sure that a ReplicaSet which wants replicas has a proxy; it keeps it until its last
-    /// replica is gone.
+    /// replica is gone. The port may change while it runs: it is the Service's, not the template's.
     pub(super) fn reserve(&mut self, key: &SetKey, pod: &Pod, port: u16, desired: u32) {
-        if desired == 0 || self.sets.contains_key(key) {
+        if let Some(set) = self.sets.get_mut(key) {
+            set.port = port;
+            return;
+        }
+        if desired == 0 {
             return;
         }
         let Some(proxy) = self.addresses.take() else {
@@ -344,4 +348,35 @@ fn program(name: &str, dir: &std::path::Path, env: &[(String, String)]) -> PathB
             .find(|program| program.is_file())
     });
     found.unwrap_or_else(|| PathBuf::from(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::block::Block;
+
+    #[test]
+    fn a_set_that_runs_follows_its_services_port() {
+        let surroundings = Surroundings {
+            dir: PathBuf::new(),
+            logs: PathBuf::new(),
+            instance: String::new(),
+            path: String::new(),
+        };
+        let addresses = Addresses::of(Block(16));
+        let mut sets = Sets::new(surroundings, addresses, Arc::new(Notify::new()));
+        let template = json!({"spec": {"containers": [{"command": ["shop"]}]}});
+        let (pod, _) = Pod::parse(&template).unwrap();
+        let name = "shop".to_string();
+        let key = Key {
+            namespace: "default".to_string(),
+            name,
+        };
+        let set = (key, "abc".to_string());
+        sets.reserve(&set, &pod, 8080, 1);
+
+        sets.reserve(&set, &pod, 9090, 1);
+
+        assert_eq!(sets.sets[&set].port, 9090);
+    }
 }

@@ -376,6 +376,7 @@ impl World {
         if !self.proof.complete() && self.proof.start > 0 {
             self.look_at_generations().await;
         }
+        self.measuring.ready &= prometheus.starts() > 0;
         if !self.measuring.ready && prometheus.starts() > 0 {
             let ready = super::prometheus::ready(&self.client, self.place.prometheus);
             self.measuring.ready = timeout(SOON, ready).await.unwrap_or(false);
@@ -578,7 +579,7 @@ fn routed(rollout: &Rollout, decided: &Decided) -> Routed {
     let service = rollout.stable.as_ref().map(|service| service.name.clone());
     Routed {
         key: rollout.key.clone(),
-        service: service.unwrap_or_else(|| rollout.key.name.clone()),
+        stable_service: service,
         canary_service: rollout.canary.as_ref().map(|service| service.name.clone()),
         hosts,
         sticky,

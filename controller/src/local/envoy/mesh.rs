@@ -34,8 +34,8 @@ pub(crate) struct Mesh {
 pub(crate) struct Routed {
     /// Its namespace and name.
     pub key: Key,
-    /// The Service that callers name; the Rollout's own name where there is none.
-    pub service: String,
+    /// The Service that callers name, if there is one.
+    pub stable_service: Option<String>,
     /// The canary's Service.
     pub canary_service: Option<String>,
     /// More names that callers use.
@@ -92,7 +92,37 @@ impl Workload {
     }
 }
 
+/// In which turn names are handed out: what exists in a cluster comes before what is only a
+/// convenience here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Service,
+    CanaryService,
+    Hosts,
+    Name,
+}
+
+impl Turn {
+    const ALL: [Turn; 4] = [Turn::Service, Turn::CanaryService, Turn::Hosts, Turn::Name];
+}
+
 impl Routed {
+    /// The hosts that it asks for in this turn.
+    fn names(&self, turn: Turn) -> Vec<String> {
+        let forms = |name: &String| dns_forms(name, &self.key.namespace);
+        match turn {
+            Turn::Service => self.stable_service.iter().flat_map(forms).collect(),
+            Turn::CanaryService => self.canary_service.iter().flat_map(forms).collect(),
+            Turn::Hosts => self.hosts.iter().map(|host| host.to_lowercase()).collect(),
+            Turn::Name => forms(&self.key.name),
+        }
+    }
+
+    /// The name under which requests to it are counted.
+    fn service(&self) -> &str {
+        self.stable_service.as_ref().unwrap_or(&self.key.name)
+    }
+
     /// The name of the cluster behind one of its Services.
     pub(crate) fn cluster(&self, variant: Variant) -> String {
         format!(
@@ -117,7 +147,8 @@ impl Mesh {
     /// The hosts of every Rollout as a caller in `namespace` knows them; none: at the gateway,
     /// where the first Rollout also answers to the gateway's own address.
     ///
-    /// A host leads to one Rollout: that of the caller's namespace, else the first.
+    /// A host leads to one Rollout: by [`Turn`], then that of the caller's namespace, then the
+    /// first.
     pub(crate) fn hosts(&self, namespace: Option<&str>) -> Hosts {
         let mut taken = BTreeSet::new();
         let count = self.routed.len();
@@ -127,28 +158,20 @@ impl Mesh {
         };
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by_key(|i| Some(self.routed[*i].key.namespace.as_str()) != namespace);
-        for i in order.iter().copied() {
-            let routed = &self.routed[i];
-            let inside = &routed.key.namespace;
-            let mut split = dns_forms(&routed.service, inside);
-            split.extend(dns_forms(&routed.key.name, inside));
-            split.extend(routed.hosts.iter().map(|host| host.to_lowercase()));
-            hosts.split[i] = split
-                .into_iter()
-                .filter(|host| taken.insert(host.clone()))
-                .collect();
-        }
-        // After all others: nobody's own name is lost to another's canary.
-        for i in order {
-            let routed = &self.routed[i];
-            let forms = routed.canary_service.iter();
-            let forms = forms.flat_map(|service| dns_forms(service, &routed.key.namespace));
-            hosts.canary[i] = forms.filter(|host| taken.insert(host.clone())).collect();
+        for turn in Turn::ALL {
+            for i in order.iter().copied() {
+                let free = self.routed[i].names(turn).into_iter();
+                let free = free.filter(|host| taken.insert(host.clone()));
+                match turn {
+                    Turn::CanaryService => hosts.canary[i].extend(free),
+                    Turn::Service | Turn::Hosts | Turn::Name => hosts.split[i].extend(free),
+                }
+            }
         }
         if namespace.is_none()
             && let Some(first) = hosts.split.first_mut()
         {
-            let own = [self.gateway.ip().to_string(), "localhost".to_string()];
+            let own = [host_of(self.gateway.ip()), "localhost".to_string()];
             first.extend(own.into_iter().filter(|host| taken.insert(host.clone())));
         }
         hosts
@@ -215,7 +238,8 @@ impl Mesh {
                 revision: set.hash.clone(),
                 variant,
                 service: routed
-                    .map_or_else(|| set.rollout.name.clone(), |routed| routed.service.clone()),
+                    .map_or(&*set.rollout.name, Routed::service)
+                    .to_string(),
             }),
         }
     }
@@ -245,10 +269,18 @@ fn rule(routed: &Routed, hosts: Vec<String>) -> Rule {
     Rule {
         rollout: name.clone(),
         namespace: namespace.clone(),
-        service: routed.service.clone(),
+        service: routed.service().to_string(),
         hosts,
         stable: routed.traffic.stable.clone(),
         canary,
+    }
+}
+
+/// An address as the Host header has it.
+fn host_of(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 

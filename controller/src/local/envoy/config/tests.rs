@@ -14,7 +14,7 @@ fn mesh() -> Mesh {
         gateway: "127.0.0.1:8080".parse().unwrap(),
         routed: vec![Routed {
             key: key.clone(),
-            service: "shop".to_string(),
+            stable_service: Some("shop".to_string()),
             canary_service: Some("shop-canary".to_string()),
             hosts: vec!["shop.example.com".to_string()],
             sticky: Vec::new(),

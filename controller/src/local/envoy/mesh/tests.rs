@@ -7,7 +7,7 @@ fn routed(namespace: &str, name: &str) -> Routed {
             namespace: namespace.to_string(),
             name: name.to_string(),
         },
-        service: name.to_string(),
+        stable_service: Some(name.to_string()),
         canary_service: Some(format!("{name}-canary")),
         hosts: vec!["Shop.Example.com".to_string()],
         sticky: Vec::new(),
@@ -82,4 +82,35 @@ fn the_filter_accepts_every_configuration() {
     for config in mesh().filters().into_values() {
         config.validate().unwrap();
     }
+}
+
+#[test]
+fn a_rollouts_name_does_not_take_the_host_of_anothers_service() {
+    let first = Routed {
+        stable_service: Some("front".to_string()),
+        hosts: Vec::new(),
+        ..routed("blue", "shop")
+    };
+    let second = Routed {
+        stable_service: Some("shop".to_string()),
+        canary_service: None,
+        ..routed("blue", "back")
+    };
+    let mesh = Mesh {
+        routed: vec![first, second],
+        ..mesh()
+    };
+    let hosts = mesh.hosts(None).split;
+    assert!(!hosts[0].contains(&"shop".to_string()), "{hosts:?}");
+    assert!(hosts[1].contains(&"shop".to_string()), "{hosts:?}");
+}
+
+#[test]
+fn a_gateway_on_an_ipv6_address_has_a_host_that_filters_accept() {
+    let mesh = Mesh {
+        gateway: "[::1]:8080".parse().unwrap(),
+        ..mesh()
+    };
+    assert!(mesh.hosts(None).split[0].contains(&"[::1]".to_string()));
+    assert_eq!(mesh.filters()[GATEWAY].validate(), Ok(()));
 }
