@@ -1,13 +1,15 @@
 //! The world of local mode: manifests, memory, processes and Envoy, and the loop that keeps them
 //! as decided. Each pass observes, decides, stores and acts, in that order.
 
+mod gone;
 mod measure;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serin_core::analysis::Template;
@@ -17,7 +19,9 @@ use serin_core::time::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
+use gone::Gone;
 use measure::{Asked, Taken};
+use source::Source;
 
 use super::desk::{Counter, DeskRefusal, Order};
 use super::envoy::mesh::{Mesh, Routed, Workload};
@@ -63,21 +67,11 @@ pub(super) struct World {
     /// For measurements, which bring their own patience.
     asking: reqwest::Client,
     source: Source,
+    gone: Gone,
     manifests: Manifests,
     decided: BTreeMap<Key, Decided>,
     proof: Proof,
     measuring: Measuring,
-}
-
-/// The manifests as text, to see when they change.
-#[derive(Debug, Default)]
-struct Source {
-    /// What was read last.
-    seen: Vec<(String, String)>,
-    /// What `manifests` was read from, or refused.
-    taken: Vec<(String, String)>,
-    /// Why what was read last is not in force.
-    refused: Option<String>,
 }
 
 /// What the last pass came to for one Rollout.
@@ -154,7 +148,8 @@ impl World {
             changed,
             client,
             asking: reqwest::Client::builder().no_proxy().build()?,
-            source: Source::default(),
+            source: Source::of(Vec::new(), Instant::now()),
+            gone: Gone::default(),
             manifests: Manifests::default(),
             decided: BTreeMap::new(),
             proof: Proof::default(),
@@ -179,14 +174,8 @@ impl World {
             !self.manifests.rollouts.is_empty(),
             "{dir} has no Rollout, expected at least one in *.yaml or *.yml"
         );
-        for notice in &self.manifests.notices {
-            tracing::warn!(notice, "notice");
-        }
-        self.source = Source {
-            seen: files.clone(),
-            taken: files,
-            refused: None,
-        };
+        tell_notices(&self.manifests);
+        self.source = Source::of(files, Instant::now());
         Ok(())
     }
 
@@ -304,9 +293,19 @@ impl World {
             decided.insert(key.clone(), Decided { plan, decision });
         }
         self.decided = decided;
-        let known: BTreeSet<String> = self.decided.keys().map(ToString::to_string).collect();
-        self.memory.rollouts.retain(|key, _| known.contains(key));
+        self.forget();
         wanted
+    }
+
+    /// Forgets the Rollouts that nobody has asked for in a while.
+    fn forget(&mut self) {
+        let asked: BTreeSet<String> = self.decided.keys().map(ToString::to_string).collect();
+        let known = self.memory.rollouts.keys();
+        let unasked = known.filter(|name| !asked.contains(*name)).cloned();
+        for name in self.gone.forget(unasked.collect(), Instant::now()) {
+            tracing::info!(rollout = name, "rollout is gone");
+            self.memory.rollouts.remove(&name);
+        }
     }
 
     fn scale(&mut self, wanted: &BTreeMap<SetKey, (Pod, u16, u32)>) {
@@ -409,27 +408,11 @@ impl World {
     }
 
     fn look_at_manifests(&mut self) {
-        let Ok(files) = manifest::texts(&self.place.dir) else {
-            self.source.refused = Some(format!("{} cannot be read", self.place.dir.display()));
-            return;
-        };
-        // An editor may have written half of it: only what stays for a look is read.
-        let settled = files == self.source.seen;
-        self.source.seen = files;
-        if !settled || self.source.seen == self.source.taken {
-            return;
-        }
-        self.source.taken = self.source.seen.clone();
-        match manifest::parse(&self.source.taken) {
-            Ok(manifests) => {
-                tracing::info!("manifests read");
-                self.manifests = manifests;
-                self.source.refused = None;
-            }
-            Err(errors) => {
-                tracing::error!(%errors, "manifests refused, the last good ones stay in force");
-                self.source.refused = Some(errors.to_string());
-            }
+        let read = manifest::texts(&self.place.dir).map_err(|error| format!("{error:#}"));
+        let known: Vec<String> = self.decided.keys().map(ToString::to_string).collect();
+        if let Some(manifests) = self.source.look(read, &known, Instant::now()) {
+            tell_notices(&manifests);
+            self.manifests = manifests;
         }
     }
 
@@ -505,10 +488,8 @@ impl World {
         let Decided { plan, decision } = self.decided.get(key)?;
         let mut notices = plan.notices.clone();
         notices.extend(self.manifests.notices.iter().cloned());
-        let refused = self.source.refused.iter();
-        notices.extend(
-            refused.map(|errors| format!("the files have errors and are not in force:\n{errors}")),
-        );
+        let refused = self.source.refused().into_iter();
+        notices.extend(refused.map(|why| format!("the files are not in force:\n{why}")));
         let shown = Shown {
             plan,
             decision,
@@ -538,6 +519,12 @@ fn seen(
     Seen {
         pods: pods.collect(),
         traffic: traffic.cloned(),
+    }
+}
+
+fn tell_notices(manifests: &Manifests) {
+    for notice in &manifests.notices {
+        tracing::warn!(notice, "notice");
     }
 }
 

@@ -38,7 +38,9 @@ pub(super) fn files(dir: &Path) -> io::Result<Vec<(String, String)>> {
         .into_iter()
         .map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            Ok((name.into_owned(), fs::read_to_string(&path)?))
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+            let text = fs::read_to_string(&path).map_err(named)?;
+            Ok((name.into_owned(), text))
         })
         .collect()
 }
