@@ -61,6 +61,9 @@ pub fn change(view: &RolloutView, paint: Paint) -> String {
             revision.number, revision.desired
         ));
     }
+    if let Some(stale) = &view.stale {
+        line.push_str(&format!(", files {}", stale.state()));
+    }
     line
 }
 
@@ -107,6 +110,9 @@ fn facts(view: &RolloutView, paint: Paint) -> String {
     }
     if !view.gateway.is_empty() {
         fact("Gateway:", view.gateway.clone());
+    }
+    if let Some(stale) = &view.stale {
+        fact("Files:", format!("{}: {}", stale.state(), stale.why()));
     }
     for (i, notice) in view.notices.iter().enumerate() {
         fact(if i == 0 { "Notices:" } else { "" }, notice.clone());

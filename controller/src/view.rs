@@ -36,6 +36,36 @@ pub struct RolloutView {
     pub notices: Vec<String>,
     /// Where the Rollout's callers reach it, such as `http://127.0.0.1:8080`.
     pub gateway: String,
+    /// Why all this is not about the manifests as they are now, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Stale>,
+}
+
+/// The manifests as they are now are not those in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stale {
+    /// They have changed and are about to be read; what is awaited.
+    Changed(String),
+    /// They are refused; why.
+    Refused(String),
+}
+
+impl Stale {
+    /// What became of the files, in a word.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Stale::Changed(_) => "changed",
+            Stale::Refused(_) => "refused",
+        }
+    }
+
+    /// What is awaited, or why they are refused.
+    pub fn why(&self) -> &str {
+        match self {
+            Stale::Changed(why) | Stale::Refused(why) => why,
+        }
+    }
 }
 
 /// One step.

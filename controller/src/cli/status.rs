@@ -12,11 +12,12 @@ use super::watch::LOOK_AGAIN;
 use super::{Server, Target, screen};
 use crate::client::Client;
 use crate::draw;
+use crate::view::{RolloutView, Stale};
 
 /// `serin status`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Exit codes: 0 Healthy, 1 Degraded or the time is up. With --watch=false a Rollout that is
+Exit codes: 0 Healthy, 1 Degraded, manifests that are refused, or the time is up. With --watch=false a Rollout that is
 Progressing or Paused is no failure either: 0, and the line says which.")]
 pub(super) struct Status {
     #[command(flatten)]
@@ -47,35 +48,52 @@ impl Status {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.server.client()?;
         let end = (!self.timeout.is_zero()).then(|| Instant::now() + self.timeout);
-        let phase = match end {
+        match end {
             Some(end) if self.watch => match tokio::time::timeout_at(end, self.wait(&client)).await
             {
-                Ok(phase) => phase?,
+                Ok(code) => code,
                 Err(_) => anyhow::bail!("neither Healthy nor Degraded within {:?}", self.timeout),
             },
-            _ => self.wait(&client).await?,
-        };
-        Ok(match phase {
-            Phase::Degraded => ExitCode::FAILURE,
-            Phase::Healthy | Phase::Progressing | Phase::Paused => ExitCode::SUCCESS,
-        })
+            _ => self.wait(&client).await,
+        }
     }
 
     /// Prints how it stands, at every change if watching, until it is done.
-    async fn wait(&self, client: &Client) -> anyhow::Result<Phase> {
+    async fn wait(&self, client: &Client) -> anyhow::Result<ExitCode> {
         let name = self.target.name()?;
         let mut printed = String::new();
         loop {
             let view = client.rollout(&self.server.namespace, name).await?;
-            let line = draw::status(&view);
+            let mut line = draw::status(&view);
+            if let Some(stale) = &view.stale {
+                line.push_str(&format!("\nfiles {}: {}", stale.state(), stale.why()));
+            }
             if line != printed {
                 screen::say(&line)?;
                 printed = line;
             }
-            if !self.watch || matches!(view.phase, Phase::Healthy | Phase::Degraded) {
-                return Ok(view.phase);
+            if let Some(good) = judge(&view, self.watch) {
+                return Ok(match good {
+                    true => ExitCode::SUCCESS,
+                    false => ExitCode::FAILURE,
+                });
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 }
+
+/// Whether it stands well; none while that is awaited. What is said of a version that the files no
+/// longer ask for is no answer to who has just edited them.
+fn judge(view: &RolloutView, watch: bool) -> Option<bool> {
+    match (&view.stale, view.phase) {
+        (Some(Stale::Refused(_)), _) => Some(false),
+        (Some(Stale::Changed(_)), _) if watch => None,
+        (_, Phase::Healthy) => Some(true),
+        (_, Phase::Degraded) => Some(false),
+        (_, Phase::Progressing | Phase::Paused) => (!watch).then_some(true),
+    }
+}
+
+#[cfg(test)]
+mod tests;

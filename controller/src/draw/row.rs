@@ -33,11 +33,15 @@ fn row(view: &RolloutView) -> Vec<Cell> {
         true => "-".to_string(),
         false => step_of(view),
     };
+    let status = match &view.stale {
+        None => format!("{:?}", view.phase),
+        Some(stale) => format!("{:?} (files {})", view.phase, stale.state()),
+    };
     vec![
         view.namespace.as_str().into(),
         view.name.as_str().into(),
         "Canary".into(),
-        format!("{:?}", view.phase).into(),
+        status.into(),
         step.into(),
         percent(view.set_weight_bp).into(),
         format!("{}/{}", count.ready, count.current).into(),

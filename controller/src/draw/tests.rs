@@ -1,7 +1,7 @@
 use serin_core::step::{Phase, RunPhase};
 
 use super::*;
-use crate::view::{PodView, RunView, StepView};
+use crate::view::{PodView, RunView, Stale, StepView};
 
 #[test]
 fn a_release_that_waits_is_shown_with_its_steps_and_its_tree() {
@@ -59,6 +59,18 @@ fn the_last_column_starts_at_one_place_whatever_the_signs_before_it() {
         .collect();
     assert_eq!(places.len(), 5, "{text}");
     assert!(places.iter().all(|at| *at == places[0]), "{text}");
+}
+
+#[test]
+fn nothing_is_shown_as_if_files_that_are_not_in_force_were() {
+    let mut view = waiting();
+    view.stale = Some(Stale::Refused("spec.replicas: is -1".into()));
+    let shown = rollout(&view, NOW, Paint::PLAIN);
+    assert!(shown.contains("Files:           refused: spec.replicas: is -1\n"));
+    assert!(list(&[view.clone()], false).contains("Paused (files refused)"));
+    assert!(change(&view, Paint::PLAIN).ends_with(", files refused"));
+    view.stale = Some(Stale::Changed("they are being read".into()));
+    assert!(list(&[view], false).contains("Paused (files changed)"));
 }
 
 #[test]
@@ -158,12 +170,12 @@ fn traffic_is_shown_by_revision_the_newest_first() {
         versions: vec![
             version("shop-aaa", 0),
             version("shop-bbb", 7),
-            version("", 0),
+            version("shop-ccc", 0),
         ],
     };
     assert_eq!(
         traffic(&report, &[waiting()], Paint::PLAIN),
-        "190 sent, 1 failed │ no version 90 ok, 0 errors, 12 users \
+        "190 sent, 1 failed │ shop-ccc 90 ok, 0 errors, 12 users \
          │ revision 2 (canary) 90 ok, 7 errors, 12 users \
          │ revision 1 (stable) 90 ok, 0 errors, 12 users"
     );
@@ -217,6 +229,7 @@ fn waiting() -> RolloutView {
         revisions: vec![canary(), stable()],
         notices: Vec::new(),
         gateway: "http://127.0.0.1:8080".into(),
+        stale: None,
     }
 }
 

@@ -1,13 +1,16 @@
 //! Where people stand in front of a running local mode: they look at the Rollouts and hand in
 //! verbs. In come verbs, out go views; the release itself is decided elsewhere.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serin_core::verb::{Verb, VerbRefusal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::view::RolloutView;
+use crate::manifest;
+use crate::view::{RolloutView, Stale};
 
 /// Where a running local mode listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +27,7 @@ pub struct Doors {
 #[derive(Clone, Debug)]
 pub struct Desk {
     doors: Doors,
-    views: watch::Receiver<Vec<RolloutView>>,
+    views: watch::Receiver<Board>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -32,9 +35,45 @@ pub struct Desk {
 #[derive(Debug)]
 pub struct Counter {
     /// What is shown.
-    pub views: watch::Sender<Vec<RolloutView>>,
+    pub views: watch::Sender<Board>,
     /// What was asked for.
     pub orders: mpsc::Receiver<Order>,
+}
+
+/// What is shown, and the files that it is about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Board {
+    /// Every Rollout as it stands, in the manifests' order.
+    pub views: Vec<RolloutView>,
+    /// What was read; none if nothing can change.
+    pub files: Option<Files>,
+}
+
+/// A directory as it was read last, and taken in or refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Where it is.
+    pub dir: PathBuf,
+    /// The [`fingerprint`] of what was read.
+    pub fingerprint: u64,
+}
+
+impl Files {
+    /// What has come since, if anything.
+    fn newer(&self) -> Option<Stale> {
+        match manifest::texts(&self.dir) {
+            Ok(texts) if fingerprint(&texts) == self.fingerprint => None,
+            Ok(_) => Some(Stale::Changed("they are being read".to_string())),
+            Err(error) => Some(Stale::Changed(format!("they cannot be read: {error:#}"))),
+        }
+    }
+}
+
+/// Tells the contents of a directory apart from others within this process.
+pub fn fingerprint(texts: &[(String, String)]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    texts.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// One verb for one Rollout.
@@ -74,7 +113,7 @@ impl Desk {
     pub fn open(doors: Doors) -> (Desk, Counter) {
         // A person hands in one verb at a time; more than this many waiting is a script gone wild.
         const WAITING: usize = 16;
-        let (views, shown) = watch::channel(Vec::new());
+        let (views, shown) = watch::channel(Board::default());
         let (asked, orders) = mpsc::channel(WAITING);
         let desk = Desk {
             doors,
@@ -84,9 +123,20 @@ impl Desk {
         (desk, Counter { views, orders })
     }
 
-    /// Every Rollout as it stands, in the manifests' order.
+    /// Every Rollout as it stands, in the manifests' order. The directory is looked at now: whoever
+    /// has just edited a file is not shown the version before as if it were the new one.
     pub fn views(&self) -> Vec<RolloutView> {
-        self.views.borrow().clone()
+        let Board { mut views, files } = self.views.borrow().clone();
+        if let Some(newer) = files.and_then(|files| files.newer()) {
+            for view in &mut views {
+                // Why changed files wait is known better where they are read; a refusal is one of
+                // files that are no longer there.
+                if !matches!(view.stale, Some(Stale::Changed(_))) {
+                    view.stale = Some(newer.clone());
+                }
+            }
+        }
+        views
     }
 
     /// Returns when the views have changed since the last call; never again once local mode has ended.
@@ -126,3 +176,6 @@ impl Desk {
         answered.await.map_err(|_| DeskRefusal::Stopping)?
     }
 }
+
+#[cfg(test)]
+mod tests;

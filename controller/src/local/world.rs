@@ -23,7 +23,7 @@ use gone::Gone;
 use measure::{Asked, Taken};
 use source::Source;
 
-use super::desk::{Counter, DeskRefusal, Order};
+use super::desk::{self, Board, Counter, DeskRefusal, Order};
 use super::envoy::mesh::{Mesh, Routed, Workload};
 use super::envoy::{self, Files};
 use super::sets::{SetKey, Sets};
@@ -476,9 +476,16 @@ impl World {
             .iter()
             .filter_map(|rollout| self.view(rollout))
             .collect();
+        let board = Board {
+            views,
+            files: Some(desk::Files {
+                dir: self.place.dir.clone(),
+                fingerprint: self.source.fingerprint(),
+            }),
+        };
         self.counter.views.send_if_modified(|shown| {
-            let differs = *shown != views;
-            *shown = views;
+            let differs = *shown != board;
+            *shown = board;
             differs
         });
     }
@@ -488,8 +495,7 @@ impl World {
         let Decided { plan, decision } = self.decided.get(key)?;
         let mut notices = plan.notices.clone();
         notices.extend(self.manifests.notices.iter().cloned());
-        let refused = self.source.refused().into_iter();
-        notices.extend(refused.map(|why| format!("the files are not in force:\n{why}")));
+        let stale = self.source.stale(Instant::now());
         let shown = Shown {
             plan,
             decision,
@@ -497,6 +503,7 @@ impl World {
             traffic: self.proof.known.get(key),
             notices: &notices,
             gateway: &format!("http://{}", self.place.gateway),
+            stale: stale.as_ref(),
         };
         Some(view(shown, |hash| {
             self.sets.pods(&(key.clone(), hash.to_string()))

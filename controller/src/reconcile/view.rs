@@ -6,7 +6,7 @@ use serin_core::wire::WEIGHT_ALL;
 
 use super::record::{Record, Revision};
 use crate::runs::Run;
-use crate::view::{PodView, RevisionView, RolloutView, RunView, StepView};
+use crate::view::{PodView, RevisionView, RolloutView, RunView, Stale, StepView};
 
 /// What a view is made of.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub struct Shown<'a> {
     pub notices: &'a [String],
     /// Where callers reach the Rollout.
     pub gateway: &'a str,
+    /// Why the manifests as they are now are not in force.
+    pub stale: Option<&'a Stale>,
 }
 
 /// The view; `pods` knows the pods of a template hash.
@@ -72,6 +74,7 @@ pub fn view(shown: Shown<'_>, pods: impl Fn(&str) -> Vec<PodView>) -> RolloutVie
             .collect(),
         notices: shown.notices.to_vec(),
         gateway: shown.gateway.to_string(),
+        stale: shown.stale.cloned(),
     }
 }
 

@@ -4,7 +4,7 @@ use serin_core::verb::{Verb, VerbRefusal};
 
 use super::*;
 use crate::client::{Client, ClientError};
-use crate::local::desk::{Counter, DeskRefusal};
+use crate::local::desk::{Board, Counter, DeskRefusal};
 use crate::local::traffic::Aim;
 
 #[tokio::test]
@@ -151,7 +151,10 @@ impl World {
             prometheus: "127.9.0.3:9090".parse().unwrap(),
             envoy_admin: "127.9.0.2:15000".parse().unwrap(),
         });
-        counter.views.send_replace(vec![shop()]);
+        counter.views.send_replace(Board {
+            views: vec![shop()],
+            files: None,
+        });
         let listener = listen(&dir).unwrap();
         tokio::spawn(serve(listener, desk, traffic));
         let client = Client::new(&dir).unwrap();
@@ -204,5 +207,6 @@ fn shop() -> RolloutView {
         revisions: Vec::new(),
         notices: Vec::new(),
         gateway: "http://127.0.0.1:8080".into(),
+        stale: None,
     }
 }

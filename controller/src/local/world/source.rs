@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::local::desk;
 use crate::manifest::{self, Manifests};
+use crate::view::Stale;
 
 /// File names and their texts.
 pub(super) type Texts = Vec<(String, String)>;
@@ -77,16 +79,33 @@ impl Source {
     }
 
     /// Why the files as they are now are not in force, if they are not.
-    pub(super) fn refused(&self) -> Option<&str> {
-        let refused = self.refused.as_deref();
-        self.unreadable
-            .as_deref()
-            .or(self.waits.as_deref())
-            .or(refused)
+    pub(super) fn stale(&self, now: Instant) -> Option<Stale> {
+        if let Some(why) = &self.unreadable {
+            let lasts = now.saturating_duration_since(self.since) >= SETTLED;
+            // A file that is being replaced is not there for a moment.
+            let stale = if lasts {
+                Stale::Refused
+            } else {
+                Stale::Changed
+            };
+            return Some(stale(format!("they cannot be read: {why}")));
+        }
+        if self.seen != self.taken {
+            let why = self.waits.as_deref().unwrap_or("they are being read");
+            return Some(Stale::Changed(why.to_string()));
+        }
+        self.refused.clone().map(Stale::Refused)
+    }
+
+    /// Of what was parsed last.
+    pub(super) fn fingerprint(&self) -> u64 {
+        desk::fingerprint(&self.taken)
     }
 
     fn cannot_read(&mut self, why: String, now: Instant) {
-        let why = format!("the manifests cannot be read: {why}");
+        if self.unreadable.is_none() {
+            self.since = now;
+        }
         if self.unreadable.as_ref() != Some(&why) {
             tracing::error!(
                 why,
@@ -94,7 +113,6 @@ impl Source {
             );
             self.unreadable = Some(why);
         }
-        self.since = now;
     }
 
     fn parse(&mut self, known: &[String], quiet: Duration) -> Option<Manifests> {
