@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -68,7 +69,7 @@ impl Client {
     /// # Errors
     /// If there is no server, or it does not answer.
     pub async fn rollouts(&self) -> Result<Vec<RolloutView>, ClientError> {
-        self.ask(Method::GET, "rollouts", None).await
+        self.ask(Method::GET, &["rollouts"], None).await
     }
 
     /// One Rollout.
@@ -76,7 +77,7 @@ impl Client {
     /// # Errors
     /// If there is no server, or it knows no such Rollout.
     pub async fn rollout(&self, namespace: &str, name: &str) -> Result<RolloutView, ClientError> {
-        let path = format!("rollouts/{namespace}/{name}");
+        let path = ["rollouts", namespace, name];
         self.ask(Method::GET, &path, None).await
     }
 
@@ -97,7 +98,7 @@ impl Client {
             Verb::Pause => ("pause", json!({})),
             Verb::Undo { to_revision } => ("undo", json!({ "toRevision": to_revision })),
         };
-        let path = format!("rollouts/{namespace}/{name}/{verb}");
+        let path = ["rollouts", namespace, name, verb];
         let done: Done = self.ask(Method::POST, &path, Some(options)).await?;
         Ok(done.message)
     }
@@ -107,16 +108,16 @@ impl Client {
     /// # Errors
     /// If there is no server, or it sends no traffic.
     pub async fn traffic(&self) -> Result<TrafficReport, ClientError> {
-        self.ask(Method::GET, "traffic", None).await
+        self.ask(Method::GET, &["traffic"], None).await
     }
 
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &str,
+        path: &[&str],
         body: Option<Value>,
     ) -> Result<T, ClientError> {
-        let mut request = self.http.request(method, format!("http://serin/v1/{path}"));
+        let mut request = self.http.request(method, url(path));
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -135,6 +136,39 @@ impl Client {
         match source.is_connect() {
             true => ClientError::NoServer { socket, source },
             false => ClientError::Broken { socket, source },
+        }
+    }
+}
+
+/// The address of what these names lead to. A name stays one, whatever a user has typed into it:
+/// it never becomes two, or the options of another.
+fn url(names: &[&str]) -> String {
+    let mut url = "http://serin/v1".to_string();
+    for name in names {
+        url.push('/');
+        url.extend(utf8_percent_encode(name, NON_ALPHANUMERIC));
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_whatever_is_in_it() {
+        let path = |name| url(&["rollouts", "default", name, "abort"]);
+        assert_eq!(path("shop"), "http://serin/v1/rollouts/default/shop/abort");
+        for (name, encoded) in [
+            ("shop/pause?x", "shop%2Fpause%3Fx"),
+            ("shop/pause#", "shop%2Fpause%23"),
+            ("shop%2Fpause", "shop%252Fpause"),
+        ] {
+            let whole = reqwest::Url::parse(&path(name)).unwrap();
+            assert_eq!(
+                whole.path(),
+                format!("/v1/rollouts/default/{encoded}/abort")
+            );
         }
     }
 }
