@@ -17,17 +17,18 @@ pub struct TrafficReport {
     pub users: usize,
     /// Requests sent.
     pub sent: u64,
-    /// Answered with a status below 500.
+    /// Answered by a version with a status below 500.
     pub ok: u64,
-    /// Answered with 500 or above.
+    /// Answered by a version with 500 or above.
     pub server_errors: u64,
-    /// Not answered: no connection, a broken one, or no answer in time.
+    /// Not answered by any version: no connection, a broken one, no answer in time, or the proxy's
+    /// own.
     pub failed: u64,
     /// Not answered yet.
     pub in_flight: u64,
     /// Not sent when they were due, since too many were waiting for an answer.
     pub skipped: u64,
-    /// The last request that was not answered, as an error text.
+    /// The last request that no version answered, as an error text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
     /// What each version answered, in the order of their first answers.
@@ -38,7 +39,7 @@ pub struct TrafficReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionTraffic {
-    /// The ReplicaSet; empty for answers that name none, such as the proxy's own.
+    /// The ReplicaSet.
     pub replica_set: String,
     /// Answers below 500.
     pub ok: u64,

@@ -31,9 +31,6 @@ fn answered(version: &VersionTraffic, views: &[RolloutView], paint: Paint) -> St
 }
 
 fn name(version: &VersionTraffic, views: &[RolloutView], paint: Paint) -> String {
-    if version.replica_set.is_empty() {
-        return "no version".to_string();
-    }
     let revision = views
         .iter()
         .flat_map(|view| &view.revisions)

@@ -11,7 +11,7 @@ use crate::traffic_report::{TrafficReport, VersionTraffic};
 pub enum Answer {
     /// An answer.
     Status {
-        /// The ReplicaSet that gave it; empty if none is named.
+        /// The ReplicaSet that gave it; empty if none is named, as in a proxy's own answers.
         replica_set: String,
         /// Its status code.
         status: u16,
@@ -47,15 +47,18 @@ impl Tally {
     /// Counts what came of `user`'s request.
     pub fn record(&mut self, user: usize, answer: Answer, now: Timestamp) {
         let (replica_set, status) = match answer {
+            // A user who meets the proxy alone, whatever it says, was not served.
+            Answer::Status {
+                replica_set,
+                status,
+            } if replica_set.is_empty() => {
+                return self.fail(format!("status {status}, from no version"));
+            }
             Answer::Status {
                 replica_set,
                 status,
             } => (replica_set, status),
-            Answer::None(why) => {
-                self.failed += 1;
-                self.last_failure = Some(why);
-                return;
-            }
+            Answer::None(why) => return self.fail(why),
         };
         let version = self.version(replica_set, now);
         version.last_seen = version.last_seen.max(now);
@@ -66,6 +69,11 @@ impl Tally {
             version.server_errors += 1;
             mark(&mut version.hit, user);
         }
+    }
+
+    fn fail(&mut self, why: String) {
+        self.failed += 1;
+        self.last_failure = Some(why);
     }
 
     fn version(&mut self, replica_set: String, now: Timestamp) -> &mut Version {

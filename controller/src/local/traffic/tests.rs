@@ -39,6 +39,27 @@ fn answers_are_counted_by_version_and_user() {
 }
 
 #[test]
+fn an_answer_of_no_version_is_a_failure_whatever_its_status() {
+    let mut tally = Tally {
+        sent: 2,
+        ..Tally::default()
+    };
+    for status in [200, 404] {
+        let replica_set = String::new();
+        let answer = Answer::Status {
+            replica_set,
+            status,
+        };
+        tally.record(1, answer, Timestamp(10));
+    }
+    let report = tally.report(&aim("127.0.0.1:1".parse().unwrap(), 5));
+    assert_eq!((report.ok, report.server_errors, report.failed), (0, 0, 2));
+    assert!(report.versions.is_empty());
+    let why = report.last_failure.unwrap();
+    assert_eq!(why, "status 404, from no version");
+}
+
+#[test]
 fn what_is_due_follows_the_clock_alone() {
     let at = |millis| due(Duration::from_millis(millis), 200);
     assert_eq!(
