@@ -1,13 +1,16 @@
 //! `serin local`: releases on this machine, with a line for every change.
 
 mod screen;
+mod stop;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
@@ -17,6 +20,7 @@ use crate::draw::{self, Paint};
 use crate::local::traffic::Traffic;
 use crate::local::{self, DEFAULT_GATEWAY, DEFAULT_STATE, Desk, Options};
 use screen::Screen;
+use stop::Starter;
 
 /// `serin local`
 #[derive(Args, Debug)]
@@ -39,7 +43,7 @@ pub(super) struct Local {
     #[arg(long, value_name = "PATH")]
     filter: Option<PathBuf>,
     /// Send this many requests a second, of 1,000 users, and show what they meet
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20_000))]
     traffic: Option<u32>,
     /// The Rollout that gets them [default: the first]
     #[arg(long, value_name = "NAME", requires = "traffic")]
@@ -47,12 +51,19 @@ pub(super) struct Local {
     /// Ask the Prometheus that a template names instead of the local one
     #[arg(long)]
     keep_prometheus_addresses: bool,
+    /// Stop when standard input, a pipe, ends too: with the program that started this
+    #[arg(long)]
+    stop_with_stdin: bool,
 }
 
 impl Local {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let screen = Screen::new();
         log_to(&screen);
+        let starter = match self.stop_with_stdin {
+            true => Some(starter().context("read standard input, expected a pipe")?),
+            false => None,
+        };
         let local = local::open(Options {
             envoy: self.envoy,
             gateway: self.gateway,
@@ -71,7 +82,16 @@ impl Local {
             paint: paint(false),
             screen: screen.clone(),
         };
-        let stop = local::asked_to_stop()?;
+        let asked = local::asked_to_stop()?;
+        let stop = async {
+            match starter {
+                None => asked.await,
+                Some(starter) => tokio::select! {
+                    () = asked => {}
+                    () = starter.gone() => {}
+                },
+            }
+        };
         let ended = tokio::select! {
             ended = local.run(stop) => ended,
             shown = shown.show() => shown,
@@ -81,6 +101,10 @@ impl Local {
         }
         ended.map(|()| ExitCode::SUCCESS)
     }
+}
+
+fn starter() -> std::io::Result<Starter> {
+    Starter::at(std::io::stdin().as_fd().try_clone_to_owned()?)
 }
 
 /// Log lines for a person; RUST_LOG chooses others.

@@ -51,3 +51,13 @@ fn a_status_watches_unless_told_otherwise() {
         );
     }
 }
+
+#[test]
+fn more_traffic_than_one_machine_can_send_is_refused() {
+    let traffic = |rate: &str| Cli::try_parse_from(["serin", "local", ".", "--traffic", rate]);
+    assert!(traffic("1").is_ok() && traffic("20000").is_ok());
+    for rate in ["0", "20001"] {
+        let error = traffic(rate).unwrap_err().to_string();
+        assert!(error.contains("is not in 1..=20000"), "{error}");
+    }
+}
