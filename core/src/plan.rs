@@ -184,12 +184,15 @@ impl fmt::Display for Step {
             }
             Step::AddHeaderRoute(route) => write!(f, "setHeaderRoute: {}", route.name),
             Step::RemoveHeaderRoute(name) => write!(f, "setHeaderRoute: {name} (remove)"),
+            Step::SetCanaryScale(CanaryScale::Replicas(1)) => {
+                write!(f, "setCanaryScale: 1 replica")
+            }
             Step::SetCanaryScale(CanaryScale::Replicas(n)) => {
                 write!(f, "setCanaryScale: {n} replicas")
             }
             Step::SetCanaryScale(CanaryScale::Percent(p)) => write!(f, "setCanaryScale: {p} %"),
             Step::SetCanaryScale(CanaryScale::MatchTrafficWeight) => {
-                write!(f, "setCanaryScale: as the weight")
+                write!(f, "setCanaryScale: matchTrafficWeight")
             }
         }
     }

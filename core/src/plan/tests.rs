@@ -392,3 +392,18 @@ const PLACES: [&str; 8] = [
     "/spec/strategy/canary/steps",
     "/spec/strategy/canary/trafficRouting",
 ];
+
+#[test]
+fn a_scale_reads_as_it_is_written() {
+    let text = |scale| Step::SetCanaryScale(scale).to_string();
+    for (scale, read) in [
+        (CanaryScale::Replicas(1), "setCanaryScale: 1 replica"),
+        (CanaryScale::Replicas(2), "setCanaryScale: 2 replicas"),
+        (
+            CanaryScale::MatchTrafficWeight,
+            "setCanaryScale: matchTrafficWeight",
+        ),
+    ] {
+        assert_eq!(text(scale), read);
+    }
+}
