@@ -5,8 +5,10 @@ mod bad;
 mod edit;
 mod gateway;
 mod good;
+mod left;
 mod promise;
 mod stage;
+mod stop;
 mod teller;
 mod watch;
 
@@ -16,6 +18,7 @@ use anyhow::Context;
 
 use promise::Promises;
 use stage::Stage;
+use stop::Stop;
 use teller::Teller;
 use watch::Watcher;
 
@@ -35,15 +38,15 @@ const RATE: u32 = 200;
 /// If the story cannot be told to its end.
 pub async fn tell(keep: bool) -> anyhow::Result<bool> {
     let teller = Teller::for_stdout();
+    let mut stop = Stop::listen().context("listen to signals")?;
     let mut stage = Stage::set(&teller)?;
     let told = tokio::select! {
         told = acts(&stage, &teller) => told,
         gone = stage.gone() => Err(gone),
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
+        () = stop.asked() => {
             teller.line("");
             teller.line("Interrupted: everything is being stopped.");
-            stage.strike().await?;
+            strike(stage, &teller).await?;
             return Ok(false);
         }
     };
@@ -60,12 +63,24 @@ pub async fn tell(keep: bool) -> anyhow::Result<bool> {
         stage.suggest(&teller);
         tokio::select! {
             gone = stage.gone() => return Err(gone),
-            interrupted = tokio::signal::ctrl_c() => interrupted?,
+            () = stop.asked() => {}
         }
         teller.line("");
     }
-    stage.strike().await?;
-    Ok(kept)
+    Ok(strike(stage, &teller).await? && kept)
+}
+
+/// Stops everything; returns whether nothing is left, as was promised.
+async fn strike(stage: Stage, teller: &Teller) -> anyhow::Result<bool> {
+    let left = stage.strike().await?;
+    let mut promises = Promises::default();
+    let what = match left.is_empty() {
+        true => "everything is stopped, and no process of it is left".to_string(),
+        false => format!("no process is left, but {}", left.join(", ")),
+    };
+    promises.check(left.is_empty(), what);
+    promises.list(teller);
+    Ok(promises.all_kept())
 }
 
 /// The acts in their order. What they promise is checked as they go on and listed at the end.

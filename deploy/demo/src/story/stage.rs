@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tempfile::TempDir;
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::edit::edit;
+use super::left;
 use super::teller::Teller;
 use super::{RATE, ROLLOUT};
 
@@ -26,33 +28,34 @@ const SHOP: &str = "shop.yaml";
 /// The stage, with `serin local` running on it.
 #[derive(Debug)]
 pub(super) struct Stage {
-    home: PathBuf,
+    home: TempDir,
     serin: PathBuf,
     child: tokio::sync::Mutex<Child>,
     pid: Option<Pid>,
+    _lifeline: Option<ChildStdin>,
 }
 
 impl Stage {
     /// Copies the manifests and starts `serin local` on them.
     pub(super) fn set(teller: &Teller) -> anyhow::Result<Stage> {
         let (serin, beside) = built()?;
-        let home = std::env::temp_dir().join(format!("serin-demo-{}", std::process::id()));
-        let app = home.join("app");
+        let home = tempfile::Builder::new().prefix("serin-demo-").tempdir()?;
+        let app = home.path().join("app");
         fs::create_dir_all(&app).with_context(|| format!("create {}", app.display()))?;
         for (name, text) in MANIFESTS {
             fs::write(app.join(name), text).with_context(|| format!("write {name}"))?;
         }
-        let state = home.join("state");
+        let state = home.path().join("state");
         teller.line("A shop and the ledger that it depends on, released on this machine.");
         teller.line("");
-        teller.command(&format!("cd {}", home.display()));
+        teller.command(&format!("cd {}", home.path().display()));
         teller.command("export SERIN_STATE=$PWD/state");
         teller.command(&format!(
             "serin local app --traffic {RATE} --traffic-to {ROLLOUT} &"
         ));
         teller.line("");
 
-        let log = File::create(home.join("serin.log"))?;
+        let log = File::create(home.path().join("serin.log"))?;
         let mut command = Command::new(&serin);
         command
             .arg("local")
@@ -62,27 +65,32 @@ impl Stage {
                 format!("--traffic={RATE}"),
                 format!("--traffic-to={ROLLOUT}"),
             ])
-            .env("SERIN_STATE", &state)
+            .env(left::MARK, &state)
             .env("PATH", with_first(&beside)?)
-            .stdin(Stdio::null())
+            // Nothing is written: it ends with this program, however this one ends.
+            .arg("--stop-with-stdin")
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);
-        let child = command
+        let mut child = command
             .spawn()
             .with_context(|| format!("start {}", serin.display()))?;
+        // Taken from it, for waiting for it would close it.
+        let lifeline = child.stdin.take();
         let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         Ok(Stage {
             home,
             serin,
             child: tokio::sync::Mutex::new(child),
             pid,
+            _lifeline: lifeline,
         })
     }
 
     /// The state directory.
     pub(super) fn state(&self) -> PathBuf {
-        self.home.join("state")
+        self.home.path().join("state")
     }
 
     /// Edits the shop's manifest, and shows how.
@@ -91,7 +99,7 @@ impl Stage {
         teller: &Teller,
         replacements: &[(&str, &str)],
     ) -> anyhow::Result<()> {
-        let path = self.home.join("app").join(SHOP);
+        let path = self.home.path().join("app").join(SHOP);
         let edited = edit(&fs::read_to_string(&path)?, replacements)?;
         teller.command(&format!("$EDITOR app/{SHOP}"));
         for line in &edited.diff {
@@ -136,7 +144,7 @@ impl Stage {
 
     /// What a visitor may try.
     pub(super) fn suggest(&self, teller: &Teller) {
-        let home = self.home.display();
+        let home = self.home.path().display();
         let beside = self.serin.parent().unwrap_or(Path::new(".")).display();
         teller.command(&format!(
             "cd {home}; export PATH={beside}:$PATH SERIN_STATE=$PWD/state"
@@ -151,17 +159,22 @@ impl Stage {
         teller.line("Ctrl-C here stops everything.");
     }
 
-    /// Stops everything and takes the stage away.
-    pub(super) async fn strike(&mut self) -> anyhow::Result<()> {
+    /// Stops everything and takes the stage away; returns which of its processes are left.
+    pub(super) async fn strike(mut self) -> anyhow::Result<Vec<String>> {
         self.stop().await?;
-        fs::remove_dir_all(&self.home).with_context(|| format!("remove {}", self.home.display()))
+        let left = left::of_stage(&self.state()).await?;
+        let home = self.home.path().to_path_buf();
+        let closed = self.home.close();
+        closed.with_context(|| format!("remove {}", home.display()))?;
+        Ok(left)
     }
 
     /// Stops everything and says where the log of `serin local` is.
     pub(super) async fn leave_log(&mut self) -> String {
         // It may be gone already, which is why the log is wanted.
         let _ = self.stop().await;
-        self.home.join("serin.log").display().to_string()
+        self.home.disable_cleanup(true);
+        self.home.path().join("serin.log").display().to_string()
     }
 
     async fn stop(&mut self) -> anyhow::Result<()> {
