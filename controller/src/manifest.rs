@@ -1,6 +1,7 @@
 //! Manifests: in comes a directory of YAML files, out come Rollouts with the Services and
 //! templates they name, or everything that is wrong, each with file, document and field.
 
+mod analyses;
 pub mod expand;
 pub mod pod;
 pub mod service;
@@ -14,7 +15,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use serin_core::analysis::Template;
 use serin_core::field::{Field, FieldErrors, Report};
-use serin_core::plan::{AnalysisRef, Plan, Step};
+use serin_core::plan::Plan;
 
 use pod::Pod;
 use service::Service;
@@ -140,6 +141,8 @@ struct Reader {
     rollouts: Vec<(Document, Plan)>,
     services: BTreeMap<Key, Service>,
     seen: BTreeMap<(String, Key), String>,
+    /// Services and the Rollout that each belongs to.
+    owners: BTreeMap<Key, Key>,
     manifests: Manifests,
     errors: Vec<ManifestError>,
 }
@@ -229,7 +232,11 @@ impl Reader {
 
     /// Joins Rollouts with what they name.
     fn finish(mut self) -> Result<Manifests, ManifestErrors> {
-        for (document, plan) in std::mem::take(&mut self.rollouts) {
+        let rollouts = std::mem::take(&mut self.rollouts);
+        for (document, plan) in &rollouts {
+            self.own(document, plan);
+        }
+        for (document, plan) in rollouts {
             match self.join(&document, plan) {
                 Ok(rollout) => self.manifests.rollouts.push(rollout),
                 Err(errors) => self.refuse_all(&document, &errors),
@@ -241,6 +248,31 @@ impl Reader {
             let place = |error: &ManifestError| (error.file.clone(), error.document);
             self.errors.sort_by_key(place);
             Err(ManifestErrors(self.errors))
+        }
+    }
+
+    /// A Service leads to one Rollout: two would each route the other's requests.
+    fn own(&mut self, document: &Document, plan: &Plan) {
+        let key = |name: &String| Key {
+            namespace: plan.namespace.clone(),
+            name: name.clone(),
+        };
+        let rollout = key(&plan.name);
+        for (field, service) in [
+            ("stableService", &plan.stable_service),
+            ("canaryService", &plan.canary_service),
+        ] {
+            let Some(service) = service.as_ref().map(key) else {
+                continue;
+            };
+            let owner = self.owners.entry(service).or_insert(rollout.clone());
+            if *owner != rollout {
+                let message = format!(
+                    "spec.strategy.canary.{field}: is a Service that Rollout {owner} has already, \
+                     expected one of Rollout {rollout}'s own"
+                );
+                self.refuse(document, message);
+            }
         }
     }
 
@@ -278,7 +310,7 @@ impl Reader {
             &report,
         );
         let stable = stable.or_else(|| self.selecting(&plan.namespace, pod.as_ref()?));
-        self.templates(&plan, &report);
+        self.templates(&document.value, &plan, &report);
         let rollout = pod.map(|pod| Rollout {
             key: Key {
                 namespace: plan.namespace.clone(),
@@ -337,68 +369,12 @@ impl Reader {
         let mut inside = self
             .services
             .iter()
-            .filter(|(key, _)| key.namespace == namespace);
+            .filter(|(key, _)| key.namespace == namespace && !self.owners.contains_key(*key));
         inside
             .find(|(_, service)| {
                 service.unmatched(&pod.labels).is_none() && service.target(&pod.ports).is_ok()
             })
             .map(|(_, service)| service.clone())
-    }
-
-    /// Every template that a Rollout names must be there.
-    fn templates(&self, plan: &Plan, report: &Report) {
-        let canary = "spec.strategy.canary";
-        if let Some(background) = &plan.background {
-            self.template_refs(
-                &format!("{canary}.analysis"),
-                &background.analysis,
-                plan,
-                report,
-            );
-        }
-        for (i, step) in plan.steps.iter().enumerate() {
-            if let Step::Analysis(analysis) = step {
-                self.template_refs(
-                    &format!("{canary}.steps[{i}].analysis"),
-                    analysis,
-                    plan,
-                    report,
-                );
-            }
-        }
-    }
-
-    fn template_refs(&self, path: &str, analysis: &AnalysisRef, plan: &Plan, report: &Report) {
-        for (i, template) in analysis.templates.iter().enumerate() {
-            let (kind, key) = if template.cluster_scope {
-                (
-                    "ClusterAnalysisTemplate",
-                    Key {
-                        namespace: String::new(),
-                        name: template.name.clone(),
-                    },
-                )
-            } else {
-                let namespace = plan.namespace.clone();
-                (
-                    "AnalysisTemplate",
-                    Key {
-                        namespace,
-                        name: template.name.clone(),
-                    },
-                )
-            };
-            if !self.seen.contains_key(&(kind.to_string(), key)) {
-                report.add(
-                    format_args!("{path}.templates[{i}].templateName"),
-                    format_args!(
-                        "is {:?}, expected the name of {} {kind} in these files",
-                        template.name,
-                        if template.cluster_scope { "a" } else { "an" },
-                    ),
-                );
-            }
-        }
     }
 }
 

@@ -377,6 +377,7 @@ fn ports(container: &Field<'_>) -> Option<Vec<Port>> {
         .list()
         .iter()
         .map(|port| {
+            port.only(&["name", "containerPort", "protocol", "hostIP", "hostPort"]);
             let number = port
                 .required("containerPort", "a port number")?
                 .integer(1, 65535)?;
@@ -440,10 +441,11 @@ fn probe(container: &Field<'_>, ports: &[Port]) -> Option<Probe> {
     let seconds = |n: u32| Duration::from_secs(u64::from(n));
     let ask = match (probe.optional("httpGet"), probe.optional("tcpSocket")) {
         (Some(get), None) => http(&get, ports),
-        (None, Some(tcp)) => tcp
-            .required("port", "a port")
-            .and_then(|field| port(&field, ports))
-            .map(Ask::Tcp),
+        (None, Some(tcp)) => {
+            tcp.only(&["port"]);
+            let field = tcp.required("port", "a port");
+            field.and_then(|field| port(&field, ports)).map(Ask::Tcp)
+        }
         _ => {
             probe.refuse("expected one of httpGet, tcpSocket");
             None
@@ -476,6 +478,7 @@ fn http(get: &Field<'_>, ports: &[Port]) -> Option<Ask> {
             .list()
             .iter()
             .map(|header| {
+                header.only(&["name", "value"]);
                 let text = |name| Some(header.required(name, "a string")?.string()?.to_string());
                 Some((text("name")?, text("value")?))
             })

@@ -76,11 +76,45 @@ impl Service {
     }
 }
 
+/// The fields of a Service's spec; only `selector` and `ports` mean something on one machine.
+const SPEC: [&str; 20] = [
+    "selector",
+    "ports",
+    "type",
+    "clusterIP",
+    "clusterIPs",
+    "externalIPs",
+    "externalName",
+    "externalTrafficPolicy",
+    "healthCheckNodePort",
+    "internalTrafficPolicy",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "allocateLoadBalancerNodePorts",
+    "loadBalancerClass",
+    "loadBalancerIP",
+    "loadBalancerSourceRanges",
+    "publishNotReadyAddresses",
+    "sessionAffinity",
+    "sessionAffinityConfig",
+    "trafficDistribution",
+];
+
+const PORT: [&str; 6] = [
+    "name",
+    "port",
+    "targetPort",
+    "protocol",
+    "appProtocol",
+    "nodePort",
+];
+
 fn read(root: &Field<'_>) -> Option<Service> {
     let name = root
         .required("metadata", "an object")?
         .required("name", "a name")?;
     let spec = root.required("spec", "an object with selector and ports")?;
+    spec.only(&SPEC);
     let selector = spec.required("selector", "the labels of the Rollout's pods")?;
     let labels = strings(&selector)?;
     if labels.is_empty() {
@@ -91,6 +125,7 @@ fn read(root: &Field<'_>) -> Option<Service> {
         ports.expected("at least one port");
         return None;
     };
+    first.only(&PORT);
     let port = first.required("port", "a port number")?.integer(1, 65535)?;
     let target = match first.optional("targetPort") {
         None => Target::Number(u16::try_from(port).ok()?),
@@ -98,10 +133,27 @@ fn read(root: &Field<'_>) -> Option<Service> {
         Some(target) => Target::Number(u16::try_from(target.integer(1, 65535)?).ok()?),
     };
     Some(Service {
-        name: name.name()?.to_string(),
+        name: label(&name)?.to_string(),
         selector: labels,
         target,
     })
+}
+
+/// A Service's name is part of host names.
+fn label<'a>(field: &Field<'a>) -> Option<&'a str> {
+    const LONGEST: usize = 63;
+    let name = field.name()?;
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let good = name.len() <= LONGEST
+        && name.chars().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if !good {
+        field.expected(format_args!(
+            "a DNS label (a-z, 0-9 and - inside, at most {LONGEST} characters)"
+        ));
+    }
+    good.then_some(name)
 }
 
 /// An object whose values are strings.

@@ -175,3 +175,99 @@ fn what_a_process_cannot_have_is_refused_by_its_field() {
         assert_eq!(found, [format!("a.yaml document 1: {expected}")]);
     }
 }
+
+/// What is wrong if the Rollout's only step is an analysis with this template.
+fn step_analysis(template: &str) -> Vec<String> {
+    let step = "{analysis: {templates: [{templateName: t}]}}";
+    let rollout = ROLLOUT.replace("{setWeight: 10}", step);
+    let head = "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nmetadata: {name: t}\n";
+    errors(&[
+        ("a.yaml", &rollout),
+        ("b.yaml", SERVICES),
+        ("c.yaml", &format!("{head}{template}")),
+    ])
+}
+
+#[test]
+fn an_analysis_whose_argument_has_no_value_is_refused() {
+    let found = step_analysis(
+        "spec:
+  args: [{name: host}]
+  metrics: [{name: m, provider: {prometheus: {query: \"up{h='{{args.host}}'}\"}}}]
+",
+    );
+    assert_eq!(
+        found,
+        [
+            "a.yaml document 1: spec.strategy.canary.steps[0].analysis: args.host was not resolved \
+          (give it a value in the Rollout's args)"
+        ]
+    );
+}
+
+#[test]
+fn a_step_whose_analysis_never_ends_is_refused() {
+    let found = step_analysis(
+        "spec: {metrics: [{name: m, interval: 5s, provider: {prometheus: {query: up}}}]}",
+    );
+    assert_eq!(
+        found,
+        [
+            "a.yaml document 1: spec.strategy.canary.steps[0].analysis: metric \"m\" has an \
+          interval and no count and runs indefinitely, expected a count in the analysis of a step"
+        ]
+    );
+}
+
+#[test]
+fn a_service_of_two_rollouts_is_refused_with_both_names() {
+    let second = ROLLOUT
+        .replace("metadata: {name: shop}", "metadata: {name: back}")
+        .replace("canaryService: shop-canary", "canaryService: back-canary");
+    let service = SERVICES.replacen("name: shop}", "name: back-canary}", 1);
+    let service = service.split("---").next().unwrap().to_string();
+    let found = errors(&[
+        ("a.yaml", ROLLOUT),
+        ("b.yaml", SERVICES),
+        ("c.yaml", &second),
+        ("d.yaml", &service),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "c.yaml document 1: spec.strategy.canary.stableService: is a Service that Rollout \
+          default/shop has already, expected one of Rollout default/back's own"
+        ]
+    );
+}
+
+#[test]
+fn a_service_whose_name_is_no_dns_label_is_refused() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: Shop.One}\nspec: {selector: {a: \
+                   b}, ports: [{port: 80}]}\n";
+    assert_eq!(
+        errors(&[("a.yaml", service)]),
+        [
+            "a.yaml document 1: metadata.name: is \"Shop.One\", expected a DNS label (a-z, 0-9 and \
+          - inside, at most 63 characters)"
+        ]
+    );
+}
+
+#[test]
+fn a_misspelt_field_is_refused_with_the_likely_name() {
+    for (from, to, expected) in [
+        ("targetPort: http", "targetport: http", "targetPort"),
+        (
+            "containerPort: 8080",
+            "containerPort: 8080, protcol: TCP",
+            "protocol",
+        ),
+        ("image: shop:v1", "readinessprobe: {}", "readinessProbe"),
+    ] {
+        let (rollout, services) = (ROLLOUT.replace(from, to), SERVICES.replace(from, to));
+        let found = errors(&[("a.yaml", &rollout), ("b.yaml", &services)]);
+        let hint = format!("(did you mean {expected}?)");
+        assert!(found.iter().any(|error| error.contains(&hint)), "{found:?}");
+    }
+}
