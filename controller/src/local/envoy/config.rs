@@ -37,7 +37,8 @@ pub(crate) fn bootstrap(paths: &Paths, admin: SocketAddr) -> Value {
     let tags: Vec<Value> = filter_tags.chain(own_tags).collect();
     json!({
         "node": {"id": "serin-local", "cluster": "serin-local"},
-        "admin": {"address": address(admin)},
+        // Any local page may send requests here: what ends Envoy or changes it is not to be had.
+        "admin": {"address": address(admin), "allow_paths": readable()},
         "dynamic_resources": {
             "lds_config": source(&paths.root, "lds.json"),
             "cds_config": source(&paths.root, "cds.json"),
@@ -50,6 +51,19 @@ pub(crate) fn bootstrap(paths: &Paths, admin: SocketAddr) -> Value {
             "stats_matcher": {"inclusion_list": {"patterns": wanted_stats()}},
         },
     })
+}
+
+/// The admin's pages that only tell: for serin, Prometheus and a person who looks for a fault.
+fn readable() -> Vec<Value> {
+    let pages = [
+        "/stats",
+        "/clusters",
+        "/config_dump",
+        "/listeners",
+        "/ready",
+        "/server_info",
+    ];
+    pages.map(|page| json!({"prefix": page})).to_vec()
 }
 
 /// Prometheus reads all of them every second, so they are few: the filter's, and what shows that

@@ -113,3 +113,10 @@ fn endpoints_are_written_before_traffic_and_listeners_last() {
     kinds.dedup();
     assert_eq!(kinds, ["eds", "cds", "rds", "ecd", "lds"]);
 }
+
+#[test]
+fn no_page_of_the_admin_ends_envoy() {
+    let pages = readable();
+    let ends = |page: &Value| "/quitquitquit".starts_with(page["prefix"].as_str().unwrap());
+    assert!(!pages.is_empty() && !pages.iter().any(ends));
+}
