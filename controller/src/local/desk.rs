@@ -103,6 +103,9 @@ pub enum DeskRefusal {
         /// What there is.
         known: String,
     },
+    /// It would not survive a crash.
+    #[error("the state cannot be stored: {0}")]
+    NotStored(String),
     /// Local mode is on its way out.
     #[error("local mode is stopping")]
     Stopping,

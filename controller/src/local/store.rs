@@ -74,15 +74,41 @@ impl Store {
         if text == self.last {
             return Ok(());
         }
-        let new = self.path.with_extension("new");
-        let mut file = File::create(&new).with_context(|| format!("write {}", new.display()))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        if let Some(dir) = self.path.parent() {
-            File::open(dir)?.sync_all()?;
-        }
+        let written = self.replace(text.as_bytes());
+        written.with_context(|| format!("write {}", self.path.display()))?;
         self.last = text;
         Ok(())
+    }
+
+    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        let new = self.path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        match self.path.parent() {
+            Some(dir) => File::open(dir)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_written_is_written_by_the_next_save() {
+        let dir = std::env::temp_dir().join(format!("serin-store-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let (mut store, mut memory) = Store::open(&dir).unwrap();
+        memory.generation = 7;
+        fs::remove_dir_all(&dir).unwrap();
+        let error = format!("{:#}", store.save(&memory).unwrap_err());
+        assert!(error.starts_with("write "), "{error}");
+        fs::create_dir_all(&dir).unwrap();
+        store.save(&memory).unwrap();
+        assert_eq!(Store::open(&dir).unwrap().1, memory);
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

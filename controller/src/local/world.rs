@@ -4,6 +4,7 @@
 mod gone;
 mod measure;
 mod source;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use tokio::time::timeout;
 use gone::Gone;
 use measure::{Asked, Taken};
 use source::Source;
+use trouble::Trouble;
 
 use super::desk::{self, Board, Counter, DeskRefusal, Order};
 use super::envoy::mesh::{Mesh, Routed, Workload};
@@ -68,6 +70,7 @@ pub(super) struct World {
     asking: reqwest::Client,
     source: Source,
     gone: Gone,
+    trouble: Trouble,
     manifests: Manifests,
     decided: BTreeMap<Key, Decided>,
     proof: Proof,
@@ -150,6 +153,7 @@ impl World {
             asking: reqwest::Client::builder().no_proxy().build()?,
             source: Source::of(Vec::new(), Instant::now()),
             gone: Gone::default(),
+            trouble: Trouble::default(),
             manifests: Manifests::default(),
             decided: BTreeMap::new(),
             proof: Proof::default(),
@@ -179,20 +183,25 @@ impl World {
         Ok(())
     }
 
-    /// Keeps the world as decided until it is asked to stop.
-    ///
-    /// # Errors
-    /// If the state or Envoy's files cannot be written.
+    /// Keeps the world as decided until it is dropped.
     pub(super) async fn run(&mut self, envoy: &Tool, prometheus: &Tool) -> anyhow::Result<()> {
         loop {
             self.look(envoy, prometheus).await;
-            self.pass()?;
+            if self.trouble.may_try(Instant::now()) {
+                // What was in the way is kept in `trouble`, told, and tried again.
+                let _ = self.pass();
+            } else {
+                self.show();
+            }
             let waits = !self.proof.complete() || self.sets.any_leaving();
-            let wait = self.wait(if waits { SOON } else { TICK });
+            let wait = match self.trouble.why() {
+                Some(_) => TICK,
+                None => self.wait(if waits { SOON } else { TICK }),
+            };
             let changed = Arc::clone(&self.changed);
             tokio::select! {
                 () = changed.notified() => {}
-                Some(order) = self.counter.orders.recv() => self.heed(order)?,
+                Some(order) = self.counter.orders.recv() => self.heed(order),
                 Some(taken) = self.measuring.results.recv() => self.measured(taken),
                 () = tokio::time::sleep(wait) => {}
             }
@@ -231,11 +240,21 @@ impl World {
         self.sets.end().await;
     }
 
-    /// One pass: observe, decide, store, act.
+    /// One pass: observe, decide, store, act, show.
     ///
     /// # Errors
-    /// If the state or Envoy's files cannot be written.
+    /// If the state or Envoy's files cannot be written; nothing is done that was not stored.
     pub(super) fn pass(&mut self) -> anyhow::Result<()> {
+        let done = self.attempt();
+        match &done {
+            Ok(()) => self.trouble.end(),
+            Err(error) => self.trouble.meet(error, Instant::now()),
+        }
+        self.show();
+        done
+    }
+
+    fn attempt(&mut self) -> anyhow::Result<()> {
         let now = clock::now();
         let wanted = self.decide_all(now);
         self.reconcile_runs(now);
@@ -252,12 +271,12 @@ impl World {
         self.store.save(&self.memory)?;
 
         self.scale(&wanted);
-        self.files.write(&self.mesh())?;
+        let written = self.files.write(&self.mesh());
+        written.context("write Envoy's configuration")?;
         let asked =
             |(key, decided): (&Key, &Decided)| (key.clone(), decided.decision.traffic.clone());
         self.proof.asked = self.decided.iter().map(asked).collect();
         self.measure(now);
-        self.show();
         Ok(())
     }
 
@@ -429,7 +448,7 @@ impl World {
             .max(Duration::from_millis(5))
     }
 
-    fn heed(&mut self, order: Order) -> anyhow::Result<()> {
+    fn heed(&mut self, order: Order) {
         let Order {
             namespace,
             name,
@@ -442,8 +461,9 @@ impl World {
             .rollouts
             .iter()
             .find(|rollout| rollout.key == key);
+        let before = self.memory.rollouts.get(&key.to_string()).cloned();
         let record = self.memory.rollouts.get_mut(&key.to_string());
-        let done = match (rollout, record) {
+        let mut done = match (rollout, record) {
             (Some(rollout), Some(record)) => record
                 .heed(verb, &rollout.plan, clock::now())
                 .map_err(DeskRefusal::from),
@@ -459,14 +479,19 @@ impl World {
             }),
         };
         // Stored before it is answered: what was promised survives.
-        self.store.save(&self.memory)?;
+        if done.is_ok()
+            && let Err(error) = self.store.save(&self.memory)
+        {
+            let before = before.map(|before| (key.to_string(), before));
+            self.memory.rollouts.extend(before);
+            done = Err(DeskRefusal::NotStored(format!("{error:#}")));
+        }
         match &done {
             Ok(done) => tracing::info!(rollout = %key, done, "verb"),
             Err(refusal) => tracing::warn!(rollout = %key, %refusal, "verb refused"),
         }
         // Whoever asked may have gone.
         let _ = answer.send(done);
-        Ok(())
     }
 
     fn show(&self) {
@@ -495,6 +520,8 @@ impl World {
         let Decided { plan, decision } = self.decided.get(key)?;
         let mut notices = plan.notices.clone();
         notices.extend(self.manifests.notices.iter().cloned());
+        let trouble = self.trouble.why();
+        notices.extend(trouble.map(|why| format!("nothing goes on until this is mended: {why}")));
         let stale = self.source.stale(Instant::now());
         let shown = Shown {
             plan,

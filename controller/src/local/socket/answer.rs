@@ -45,6 +45,7 @@ impl From<DeskRefusal> for Problem {
         let status = match refusal {
             DeskRefusal::Verb(_) => StatusCode::CONFLICT,
             DeskRefusal::UnknownRollout { .. } => StatusCode::NOT_FOUND,
+            DeskRefusal::NotStored(_) => StatusCode::INSUFFICIENT_STORAGE,
             DeskRefusal::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Problem::new(status, refusal)
