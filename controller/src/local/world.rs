@@ -2,6 +2,7 @@
 //! as decided. Each pass observes, decides, stores and acts, in that order.
 
 mod gone;
+mod looks;
 mod measure;
 mod source;
 mod trouble;
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use gone::Gone;
+use looks::Looks;
 use measure::{Asked, Taken};
 use source::Source;
 use trouble::Trouble;
@@ -91,7 +93,7 @@ struct Proof {
     /// What every filter was seen to run.
     known: BTreeMap<Key, Traffic>,
     /// Looks in a row that showed every filter's generation.
-    looks: u32,
+    looks: Looks,
     /// The start of Envoy that the looks belong to.
     start: u32,
     /// Since when the proof is awaited, until somebody was told that it takes long.
@@ -99,14 +101,11 @@ struct Proof {
 }
 
 impl Proof {
-    /// A generation shows as soon as the first worker has it; the others follow within one turn of
-    /// their loops, long before a second look.
-    const ENOUGH: u32 = 2;
     /// Envoy takes well under a second, a first start with a cold module a few.
     const LONG: Duration = Duration::from_secs(20);
 
     fn complete(&self) -> bool {
-        self.looks >= Self::ENOUGH
+        self.looks.complete()
     }
 }
 
@@ -265,7 +264,7 @@ impl World {
         let numbered = self.files.number(&mesh, self.memory.generation);
         if numbered != self.memory.generation {
             self.memory.generation = numbered;
-            self.proof.looks = 0;
+            self.proof.looks = Looks::default();
             self.proof.awaited = Some(now);
         }
         self.store.save(&self.memory)?;
@@ -389,7 +388,7 @@ impl World {
         self.sets.release(known.as_ref(), now);
         if self.proof.start != envoy.starts() {
             self.proof.start = envoy.starts();
-            self.proof.looks = 0;
+            self.proof.looks = Looks::default();
         }
         if !self.proof.complete() && self.proof.start > 0 {
             self.look_at_generations().await;
@@ -405,11 +404,8 @@ impl World {
         let Ok(shown) = envoy::generations(&self.client, self.place.admin).await else {
             return;
         };
-        self.proof.looks = if self.files.verified(&shown) {
-            self.proof.looks + 1
-        } else {
-            0
-        };
+        let verified = self.files.verified(&shown);
+        self.proof.looks.take(verified, Instant::now());
         let long = |since: &mut Timestamp| clock::now().since(*since) > Proof::LONG;
         if !self.proof.complete() && self.proof.awaited.take_if(long).is_some() {
             tracing::warn!(
