@@ -1,5 +1,6 @@
 //! A Rollout as users are shown it: plan, record and decision in, view out.
 
+use serin_core::analysis::MetricResult;
 use serin_core::plan::{Plan, Step};
 use serin_core::step::{Decision, Phase, Traffic};
 use serin_core::wire::WEIGHT_ALL;
@@ -141,16 +142,50 @@ fn revision_view(shown: Shown<'_>, revision: &Revision, pods: Vec<PodView>) -> R
     }
 }
 
+/// The counts are of measurements, not of metrics, which is what users of Argo Rollouts read there.
 fn run_view(run: &Run) -> RunView {
-    let summary = &run.status.run_summary;
+    let results = &run.status.metric_results;
+    let sum = |count: fn(&MetricResult) -> u32| results.iter().map(count).sum();
     RunView {
         name: run.name.clone(),
         phase: run.status.phase,
         message: run.status.message.clone(),
         created: run.created,
-        successful: summary.successful,
-        failed: summary.failed,
-        inconclusive: summary.inconclusive,
-        error: summary.error,
+        successful: sum(|result| result.successful),
+        failed: sum(|result| result.failed),
+        inconclusive: sum(|result| result.inconclusive),
+        error: sum(|result| result.error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serin_core::analysis::RunStatus;
+    use serin_core::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_shown_with_the_measurements_of_all_its_metrics() {
+        let metric = |successful, failed| MetricResult {
+            successful,
+            failed,
+            error: 1,
+            ..MetricResult::default()
+        };
+        let run = Run {
+            name: "shop-bbb-2-1".into(),
+            revision: "bbb".into(),
+            step: None,
+            created: Timestamp(1),
+            spec: None,
+            status: RunStatus {
+                metric_results: vec![metric(3, 0), metric(2, 1)],
+                ..RunStatus::default()
+            },
+        };
+        let view = run_view(&run);
+        let counts = (view.successful, view.failed, view.inconclusive, view.error);
+        assert_eq!(counts, (5, 1, 0, 2));
     }
 }
