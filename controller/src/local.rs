@@ -104,7 +104,7 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
     let surroundings = Surroundings {
         dir: dir.clone(),
         logs: state.join("logs"),
-        instance: standby.instance.clone(),
+        ward: standby.ward.clone(),
         path: path_with_own_directory()?,
     };
     let block = standby.block;
@@ -118,9 +118,8 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
         prometheus: prometheus_at,
         keep_prometheus_addresses: options.keep_prometheus_addresses,
     };
-    let envoy = files.launch(envoy, &state, &standby.instance, admin)?;
-    let prometheus =
-        prometheus::launch(prometheus, &state, &standby.instance, prometheus_at, admin)?;
+    let envoy = files.launch(envoy, &state, &standby.ward, admin)?;
+    let prometheus = prometheus::launch(prometheus, &state, &standby.ward, prometheus_at, admin)?;
     let sets = Sets::new(surroundings, Addresses::of(block), Arc::clone(&changed));
     let (desk, counter) = Desk::open(Doors {
         gateway,

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::guard::MARKER;
+use super::guard::roster::Roster;
 
 /// A process to start.
 #[derive(Clone, Debug)]
@@ -25,8 +26,17 @@ pub(super) struct Launch {
     pub dir: PathBuf,
     /// The file that takes its output.
     pub log: PathBuf,
+    /// Who must end it if serin cannot.
+    pub ward: Ward,
+}
+
+/// How the guard knows a child.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ward {
     /// The value of the guard's marker.
     pub instance: String,
+    /// The children that the guard is told.
+    pub roster: Roster,
 }
 
 /// Variables of the user's shell that would lead a child's requests past its proxy.
@@ -60,10 +70,12 @@ impl Launch {
         for name in UNWANTED {
             command.env_remove(name);
         }
-        command
+        let child = command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .env(MARKER, &self.instance)
-            .spawn()
+            .env(MARKER, &self.ward.instance)
+            .spawn()?;
+        self.ward.roster.add(child.id());
+        Ok(child)
     }
 
     /// Appends, since a process that was started again tells in the same file why it ended. A file

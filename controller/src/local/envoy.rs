@@ -14,7 +14,7 @@ use serde_json::Value;
 use serin_core::metric::GENERATION;
 use serin_core::wire::FilterConfig;
 
-use super::child::Launch;
+use super::child::{Launch, Ward};
 use config::Paths;
 use mesh::Mesh;
 
@@ -113,7 +113,7 @@ impl Files {
         &self,
         program: PathBuf,
         state: &Path,
-        instance: &str,
+        ward: &Ward,
         admin: SocketAddr,
     ) -> io::Result<Launch> {
         let bootstrap = self.paths.root.join("bootstrap.json");
@@ -140,7 +140,7 @@ impl Files {
             env: Vec::new(),
             dir: state.to_path_buf(),
             log: state.join("logs/envoy.log"),
-            instance: instance.to_string(),
+            ward: ward.clone(),
         })
     }
 }

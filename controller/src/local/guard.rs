@@ -2,8 +2,12 @@
 //! every child. In comes the end of a pipe, out go kill signals.
 //!
 //! Every child of local mode carries [`MARKER`] in its environment and hands it on to its own
-//! children, so none escapes by starting another process group or by losing its parent.
+//! children, so none escapes by starting another process group or by losing its parent. A program
+//! may clear its environment, so serin also tells each child that it starts, see [`roster`].
 
+pub(super) mod roster;
+
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,11 +17,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::block::Block;
+use roster::Leader;
 
 /// The environment variable that every child carries; its value is the instance.
 pub const MARKER: &str = "SERIN_INSTANCE";
@@ -87,10 +92,16 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let Some(_held) = held else {
         return Ok(());
     };
-    let mut pipe = tokio::io::stdin();
-    let mut byte = [0_u8; 1];
-    // serin never writes: the read returns when serin is gone, however it went.
-    while matches!(pipe.read(&mut byte).await, Ok(1)) {}
+    let mut pipe = BufReader::new(tokio::io::stdin()).lines();
+    let mut told = BTreeSet::new();
+    // The lines end when serin is gone, however it went.
+    while let Ok(Some(line)) = pipe.next_line().await {
+        told.retain(Leader::is_alive);
+        told.extend(line.parse::<Leader>());
+    }
+    for leader in told {
+        leader.kill_group();
+    }
     sweep(&args.instance).await
 }
 

@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use serde_json::json;
 
-use super::child::Launch;
+use super::child::{Launch, Ward};
 
 /// What to start; writes its configuration.
 ///
@@ -15,7 +15,7 @@ use super::child::Launch;
 pub(super) fn launch(
     program: PathBuf,
     state: &Path,
-    instance: &str,
+    ward: &Ward,
     listen: SocketAddr,
     envoy: SocketAddr,
 ) -> io::Result<Launch> {
@@ -38,7 +38,7 @@ pub(super) fn launch(
         env: Vec::new(),
         dir: state.to_path_buf(),
         log: state.join("logs/prometheus.log"),
-        instance: instance.to_string(),
+        ward: ward.clone(),
     })
 }
 

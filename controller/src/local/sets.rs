@@ -13,7 +13,7 @@ use serin_core::time::Timestamp;
 use tokio::sync::Notify;
 
 use super::block::Addresses;
-use super::child::Launch;
+use super::child::{Launch, Ward};
 use super::replica::{Job, Replica};
 use crate::clock;
 use crate::manifest::Key;
@@ -28,8 +28,8 @@ pub(super) struct Surroundings {
     pub dir: PathBuf,
     /// Where logs go.
     pub logs: PathBuf,
-    /// The value of the guard's marker.
-    pub instance: String,
+    /// How the guard knows them.
+    pub ward: Ward,
     /// PATH, with serin's own directory first: the demo's application lies beside it.
     pub path: String,
 }
@@ -177,7 +177,7 @@ impl Sets {
                 env,
                 dir,
                 log: here.logs.join(format!("{name}.log")),
-                instance: here.instance.clone(),
+                ward: here.ward.clone(),
             },
             probe: set.pod.probe.clone(),
             grace: set.pod.grace.min(LONGEST_GRACE),
@@ -360,7 +360,7 @@ mod tests {
         let surroundings = Surroundings {
             dir: PathBuf::new(),
             logs: PathBuf::new(),
-            instance: String::new(),
+            ward: Ward::default(),
             path: String::new(),
         };
         let addresses = Addresses::of(Block(16));

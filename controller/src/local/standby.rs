@@ -7,21 +7,22 @@ use anyhow::Context as _;
 use serde_json::Value;
 use serin_core::revision;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, Command};
 
 use super::block::Block;
+use super::child::Ward;
+use super::guard::roster::Roster;
 use super::guard::{Answer, MARKER};
 
 /// A guard that stands by.
 pub(super) struct Standby {
-    /// The value of the marker that every child carries.
-    pub(super) instance: String,
+    /// How it knows the children.
+    pub(super) ward: Ward,
     /// The addresses that it has claimed.
     pub(super) block: Block,
     program: PathBuf,
     state: PathBuf,
     child: Child,
-    _pipe: ChildStdin,
 }
 
 impl Standby {
@@ -32,24 +33,29 @@ impl Standby {
             Some(program) => program.to_path_buf(),
             None => std::env::current_exe()?,
         };
-        Self::start(program, state.to_path_buf(), instance, None).await
+        let ward = Ward {
+            instance,
+            roster: Roster::default(),
+        };
+        Self::start(program, state.to_path_buf(), ward, None).await
     }
 
     async fn start(
         program: PathBuf,
         state: PathBuf,
-        instance: String,
+        ward: Ward,
         block: Option<Block>,
     ) -> anyhow::Result<Standby> {
+        let (heard, told) = std::io::pipe()?;
         let mut command = Command::new(&program);
         command
             .arg("guard")
-            .args(["--instance", &instance])
+            .args(["--instance", &ward.instance])
             .args(["--owner", &std::process::id().to_string()])
             .arg("--state")
             .arg(&state)
             .env_remove(MARKER)
-            .stdin(Stdio::piped())
+            .stdin(heard)
             .stdout(Stdio::piped())
             // Ctrl-C goes to the group in the foreground, and the guard must outlive it.
             .process_group(0);
@@ -59,20 +65,21 @@ impl Standby {
         let mut child = command
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
-        let pipe = child.stdin.take().context("the guard has no pipe")?;
         let out = child.stdout.take().context("the guard has no output")?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).await?;
         let answer = serde_json::from_str(&line).context("the guard did not answer")?;
         match answer {
-            Answer::Ready { block } => Ok(Standby {
-                instance,
-                block: Block(block),
-                program,
-                state,
-                child,
-                _pipe: pipe,
-            }),
+            Answer::Ready { block } => {
+                ward.roster.follow(told);
+                Ok(Standby {
+                    ward,
+                    block: Block(block),
+                    program,
+                    state,
+                    child,
+                })
+            }
             Answer::Busy { owner } => anyhow::bail!(
                 "process {owner} runs local mode in {} (--state takes another directory)",
                 state.display()
@@ -89,7 +96,7 @@ impl Standby {
             let next = Self::start(
                 self.program.clone(),
                 self.state.clone(),
-                self.instance.clone(),
+                self.ward.clone(),
                 Some(self.block),
             );
             *self = next.await?;

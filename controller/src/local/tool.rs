@@ -162,7 +162,7 @@ mod tests {
             env: Vec::new(),
             dir: dir.clone(),
             log: dir.join("log"),
-            instance: "tool-test".to_string(),
+            ward: child::Ward::default(),
         };
         let mut tool = Tool::keep("false", launch);
 
