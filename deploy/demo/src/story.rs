@@ -104,8 +104,7 @@ async fn acts(stage: &Stage, teller: &Teller) -> anyhow::Result<Promises> {
     teller.line("");
     teller.heading("What it came to");
     let report = watcher
-        .client()
-        .traffic()
+        .traffic_after(0)
         .await
         .context("ask for the traffic")?;
     promise::sum_up(teller, &report, &[&first, &second, &third]);

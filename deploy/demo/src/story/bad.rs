@@ -93,17 +93,8 @@ async fn nobody_reaches(
         let version = report.version(&third.replica_set);
         version.map_or(0, |version| version.ok + version.server_errors)
     };
-    let at_zero = watcher.client().traffic().await?.sent;
-    let settled = watcher
-        .traffic_until("requests under way to be answered", |report| {
-            report.ok + report.server_errors + report.failed >= at_zero
-        })
-        .await?;
-    let later = watcher
-        .traffic_until("further requests", |report| {
-            report.sent >= settled.sent + FURTHER
-        })
-        .await?;
+    let settled = watcher.traffic_after(0).await?;
+    let later = watcher.traffic_after(FURTHER).await?;
     promises.check(
         answered(&later) == answered(&settled),
         format!("none of the next {FURTHER} requests reached version 3"),

@@ -57,6 +57,7 @@ pub(super) async fn release(
     promises: &mut Promises,
     first: &Version,
 ) -> anyhow::Result<Version> {
+    const FURTHER: u64 = 200;
     watcher.take_weights();
     stage.edit(teller, EDITS)?;
 
@@ -71,9 +72,11 @@ pub(super) async fn release(
     };
     let gateway = Gateway::new(&waiting.gateway)?;
     by_header(teller, &gateway, promises, first, &second).await?;
+    // The traffic has no such header, and the requests above are none of it.
+    let others = watcher.traffic_after(FURTHER).await?;
     promises.check(
-        waiting.actual_weight_bp == 0,
-        "at weight 0 nobody else reached version 2",
+        waiting.actual_weight_bp == 0 && others.version(&second.replica_set).is_none(),
+        format!("at weight 0 nobody else reached version 2, {FURTHER} requests later neither"),
     );
 
     stage.serin(teller, &["promote", ROLLOUT]).await?;

@@ -64,6 +64,13 @@ pub(super) fn about_traffic(promises: &mut Promises, report: &TrafficReport, bad
         Some(why) => format!("{} requests got no answer, the last: {why}", report.failed),
     };
     promises.check(report.failed == 0, failed);
+    promises.check(
+        report.skipped == 0,
+        format!(
+            "{} requests were not sent when they were due",
+            report.skipped
+        ),
+    );
     let others = report
         .versions
         .iter()
@@ -87,4 +94,51 @@ pub(super) fn about_traffic(promises: &mut Promises, report: &TrafficReport, bad
             report.users
         ),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use serin::traffic_report::VersionTraffic;
+    use serin_core::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn requests_that_were_not_sent_break_a_promise() {
+        let version = VersionTraffic {
+            replica_set: "shop-v3".into(),
+            ok: 8,
+            server_errors: 2,
+            users: 9,
+            users_with_errors: 2,
+            first_seen: Timestamp(1),
+            last_seen: Timestamp(2),
+        };
+        let mut report = TrafficReport {
+            url: String::new(),
+            host: "shop".into(),
+            rate: 200,
+            users: 1_000,
+            sent: 10,
+            ok: 8,
+            server_errors: 2,
+            failed: 0,
+            in_flight: 0,
+            skipped: 0,
+            last_failure: None,
+            versions: vec![version],
+        };
+        let bad = Version {
+            name: "v3",
+            replica_set: "shop-v3".into(),
+        };
+        let kept = |report: &TrafficReport| {
+            let mut promises = Promises::default();
+            about_traffic(&mut promises, report, &bad);
+            promises.all_kept()
+        };
+        assert!(kept(&report));
+        report.skipped = 1;
+        assert!(!kept(&report));
+    }
 }

@@ -100,6 +100,19 @@ impl<'a> Watcher<'a> {
         }
     }
 
+    /// The traffic's counts after `further` requests from now on, and as many answers as there were
+    /// requests by then.
+    ///
+    /// # Errors
+    /// If that takes too long.
+    pub(super) async fn traffic_after(&self, further: u64) -> anyhow::Result<TrafficReport> {
+        let now = self.client.traffic().await?.sent;
+        self.traffic_until("requests to be sent and answered", |report| {
+            report.sent - report.in_flight >= now + further
+        })
+        .await
+    }
+
     /// What is to be seen now; nothing while `serin local` still starts.
     async fn look(&mut self) -> anyhow::Result<Option<RolloutView>> {
         let view = match self.client.rollout(NAMESPACE, ROLLOUT).await {
