@@ -22,6 +22,7 @@ mod world;
 use std::fs;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +90,11 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
         .with_context(|| format!("read {}", options.dir.display()))?;
     let envoy = tool::find("envoy", options.envoy.as_deref())?;
     let prometheus = tool::find("prometheus", options.prometheus.as_deref())?;
-    fs::create_dir_all(options.state.join("logs"))
+    // Nobody else gets to what is made in it, such as the socket before its mode is set.
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private
+        .create(options.state.join("logs"))
         .with_context(|| format!("create {}", options.state.display()))?;
     let state = fs::canonicalize(&options.state)?;
     let standby = Standby::begin(&state, options.guard.as_deref()).await?;
