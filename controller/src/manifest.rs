@@ -48,7 +48,7 @@ pub struct Manifests {
     pub templates: BTreeMap<Key, Template>,
     /// ClusterAnalysisTemplates.
     pub cluster_templates: BTreeMap<String, Template>,
-    /// What was left alone, and what a user should know.
+    /// What was left alone. What is left out of a Rollout is among its plan's notices.
     pub notices: Vec<String>,
 }
 
@@ -276,14 +276,11 @@ impl Reader {
         }
     }
 
-    fn join(&mut self, document: &Document, plan: Plan) -> Result<Rollout, FieldErrors> {
+    fn join(&mut self, document: &Document, mut plan: Plan) -> Result<Rollout, FieldErrors> {
         let report = Report::default();
         let pod = match Pod::parse(&plan.template) {
             Ok((pod, notices)) => {
-                let named = notices
-                    .into_iter()
-                    .map(|notice| format!("{}: {notice}", plan.name));
-                self.manifests.notices.extend(named);
+                plan.notices.extend(notices);
                 Some(pod)
             }
             Err(errors) => {

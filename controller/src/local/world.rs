@@ -556,6 +556,11 @@ fn tell_notices(manifests: &Manifests) {
     for notice in &manifests.notices {
         tracing::warn!(notice, "notice");
     }
+    for rollout in &manifests.rollouts {
+        for notice in &rollout.plan.notices {
+            tracing::warn!(rollout = %rollout.key, notice, "notice");
+        }
+    }
 }
 
 /// One line for each change of state.

@@ -271,3 +271,24 @@ fn a_misspelt_field_is_refused_with_the_likely_name() {
         assert!(found.iter().any(|error| error.contains(&hint)), "{found:?}");
     }
 }
+
+#[test]
+fn what_is_left_out_of_a_rollout_is_told_with_that_rollout_alone() {
+    let rollout = |name: &str, more: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {{name: {name}}}\nspec:\n  \
+             selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    \
+             metadata: {{labels: {{app: {name}}}}}\n    \
+             spec: {{{more}containers: [{{name: {name}, command: [{name}]}}]}}\n  \
+             strategy: {{canary: {{steps: [{{setWeight: 10}}, {{pause: {{}}}}]}}}}\n"
+        )
+    };
+    let shop = rollout("shop", "initContainers: [{name: first}], ");
+    let cart = rollout("cart", "");
+    let read = read(&[("a.yaml", &shop), ("b.yaml", &cart)]).unwrap();
+    let notices: Vec<&[String]> = read.rollouts.iter().map(|r| &r.plan.notices[..]).collect();
+    assert_eq!(notices[0].len(), 1, "{notices:?}");
+    assert!(notices[0][0].contains("initContainers"), "{notices:?}");
+    assert!(notices[1].is_empty(), "{notices:?}");
+    assert!(read.notices.is_empty(), "{:?}", read.notices);
+}
