@@ -48,6 +48,8 @@ pub const REGEX_SUBJECT: usize = 2_048;
 pub const WEIGHT_ALL: u16 = 10_000;
 /// Label sets that one proxy thread counts apart; Envoy keeps the stats of each for ever.
 pub const MAX_LABEL_SETS: usize = 2_048;
+/// Response codes told apart of one version; the rest are counted as `other`.
+pub const MAX_CODES: usize = 24;
 /// Requests in flight that one proxy thread keeps account of.
 pub const MAX_STREAMS: usize = 65_536;
 

@@ -15,9 +15,6 @@ const PROFILE: &str = "wasm";
 /// What the outer build says about itself only: lints' wrappers, coverage and native flags are
 /// nothing that the module should differ by.
 const NOT_PASSED_ON: &[&str] = &[
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_BUILD_TARGET_DIR",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_TARGET_DIR",
     "CLIPPY_ARGS",
@@ -40,10 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "filter/src",
         "rust-toolchain.toml",
     ] {
-        println!(
-            "cargo::rerun-if-changed={}",
-            workspace.join(source).display()
-        );
+        // From this package's directory, so that two checkouts may share a target directory.
+        println!("cargo::rerun-if-changed=../../{source}");
     }
     let module = fs::read(build(workspace, &target_dir(&out)?)?)?;
     let stripped = strip::strip(&module).ok_or("the module is no wasm that strip understands")?;
@@ -61,6 +56,15 @@ fn build(workspace: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>>
     let mut cargo = Command::new(env::var("CARGO")?);
     for name in NOT_PASSED_ON {
         cargo.env_remove(name);
+    }
+    for (name, _) in env::vars_os() {
+        let configures = |prefix: &&str| name.to_string_lossy().starts_with(prefix);
+        if ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"]
+            .iter()
+            .any(configures)
+        {
+            cargo.env_remove(name);
+        }
     }
     let status = cargo
         .current_dir(workspace)

@@ -7,7 +7,7 @@
 use crate::host::{self, HostError, Kind};
 use crate::label::Labels;
 use serin_core::metric::{self, BUCKETS};
-use serin_core::wire::{FilterConfig, MAX_LABEL_SETS};
+use serin_core::wire::{FilterConfig, MAX_CODES, MAX_LABEL_SETS};
 use std::collections::HashMap;
 
 /// All that this VM counts.
@@ -60,6 +60,9 @@ struct Tally {
 }
 
 const NANOSECONDS: u64 = 1_000_000;
+
+/// What the codes beyond [`MAX_CODES`] are counted as.
+const OTHER: u16 = u16::MAX;
 
 impl Counts {
     /// The number of a series, for as long as the VM lives; none if there are too many.
@@ -125,6 +128,13 @@ impl Counts {
 
     fn set(&mut self, series: usize, code: u16) -> Option<usize> {
         let codes = &mut self.series.get_mut(series)?.codes;
+        // A pod that answers with every code there is must not take the others' sets.
+        let new = !codes.iter().any(|(known, _)| *known == code);
+        let code = if new && codes.len() + 1 >= MAX_CODES {
+            OTHER
+        } else {
+            code
+        };
         if let Some((_, set)) = codes.iter().find(|(known, _)| *known == code) {
             return Some(*set);
         }
@@ -198,7 +208,12 @@ fn names(labels: &Labels, code: u16) -> impl Iterator<Item = String> {
         .flat_map(move |(labels, requests, duration)| {
             let labels = labels.map(|labels| {
                 let mut labels = labels.to_string();
-                metric::push_label(&mut labels, "response_code", &code.to_string());
+                let code = if code == OTHER {
+                    "other".to_string()
+                } else {
+                    code.to_string()
+                };
+                metric::push_label(&mut labels, "response_code", &code);
                 labels
             });
             labels

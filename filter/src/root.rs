@@ -16,8 +16,8 @@ pub(crate) struct Root {
     pub(crate) active: Option<Active>,
     /// Whether its generation is still to be shown.
     pub(crate) unseen: bool,
-    /// Ticks of other roots since its own last one.
-    pub(crate) missed: usize,
+    /// Nanoseconds since its last tick, or since it began.
+    pub(crate) silence: u64,
 }
 
 /// A configuration, ready for requests.

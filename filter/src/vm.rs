@@ -15,9 +15,12 @@ use std::cell::RefCell;
 const FIRST_TICK: u32 = 50;
 /// Ticks after that: how old the counts may be that Prometheus scrapes.
 const TICK: u32 = 1_000;
-/// Ticks of another root, per root, after which one that has not ticked is gone. All timers of a
-/// VM belong to one thread and have the same period, so two apart is already out of the ordinary.
-const MISSED: usize = 16;
+/// How long a root may go without a tick, in nanoseconds, before it counts as gone. All timers of
+/// a VM belong to one thread and have the same period, so two apart is already out of the ordinary.
+const SILENCE: u64 = 16_000_000_000;
+/// How much of the time between two ticks counts, in nanoseconds: a thread that stood still for
+/// long has not heard from any root.
+const LONGEST_GAP: u64 = 2_000_000_000;
 
 thread_local! {
     static VM: RefCell<Vm> = RefCell::default();
@@ -39,6 +42,8 @@ pub(crate) struct Vm {
     streams: Streams,
     counts: Counts,
     random: u64,
+    /// When any root last ticked.
+    ticked: u64,
 }
 
 /// What the headers said.
@@ -99,6 +104,7 @@ impl Vm {
             streams,
             counts,
             random,
+            ..
         } = self;
         let Some(stream) = streams.find(context) else {
             return;
@@ -161,13 +167,17 @@ impl Vm {
     /// The host ends a root context without a word, for a callback that says so would be made for
     /// every request too. One whose timer has stopped has ended.
     fn forget_roots(&mut self, ticked: u32) {
-        let most = MISSED * self.roots.len();
+        let Some(now) = self.counts.expect(host::monotonic()) else {
+            return;
+        };
+        let gap = now.saturating_sub(self.ticked).min(LONGEST_GAP);
+        self.ticked = now;
         self.roots.retain_mut(|root| {
-            root.missed = match root.context == ticked {
+            root.silence = match root.context == ticked {
                 true => 0,
-                false => root.missed + 1,
+                false => root.silence + gap,
             };
-            root.missed <= most
+            root.silence <= SILENCE
         });
     }
 

@@ -155,6 +155,12 @@ impl Proxy {
         seen
     }
 
+    /// A second later, a root context's timer.
+    pub fn tick_later(&mut self, root: u32) {
+        self.world().now += 1_000_000_000;
+        self.tick(root);
+    }
+
     /// A root context's timer.
     pub fn tick(&mut self, root: u32) {
         self.world().current = root;

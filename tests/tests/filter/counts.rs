@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use serin_core::metric::BUCKETS;
-use serin_core::wire::{MAX_LABEL_SETS, MAX_STREAMS};
+use serin_core::wire::{MAX_CODES, MAX_LABEL_SETS, MAX_STREAMS};
 use serin_tests::wasm_host::{Proxy, get};
 
 const REQUESTS: &str = "serin_requests_total";
@@ -255,7 +255,7 @@ fn istio_sees_the_caller_and_the_version_it_was_sent_to() {
 #[test]
 fn label_sets_are_bounded_and_the_rest_is_counted_under_one_name() {
     let mut config = source();
-    config["rules"] = (0..6)
+    config["rules"] = (0..100)
         .map(|i| {
             let mut rule = source()["rules"][0].clone();
             rule["rollout"] = json!(format!("r{i}"));
@@ -265,8 +265,8 @@ fn label_sets_are_bounded_and_the_rest_is_counted_under_one_name() {
         .collect();
     let (mut proxy, root) = Proxy::with(&config.to_string());
     let mut sent = 0;
-    for rule in 0..6 {
-        for code in 100..600 {
+    for rule in 0..100 {
+        for code in 200..224 {
             let (context, _) = proxy.begin(root, get(&format!("h{rule}.shop"), "/", &[]));
             proxy.end(context, Some(&code.to_string()));
             sent += 1;
@@ -276,6 +276,23 @@ fn label_sets_are_bounded_and_the_rest_is_counted_under_one_name() {
     let sets = u64::try_from(MAX_LABEL_SETS).expect("fits");
     assert_eq!(proxy.sum(REQUESTS, &[]), sets);
     assert_eq!(proxy.sum("serin_label_overflow_total", &[]), sent - sets);
+}
+
+#[test]
+fn a_version_that_answers_with_every_code_takes_no_more_than_its_share() {
+    let (mut proxy, root) = Proxy::with(&source().to_string());
+    for code in 100..600 {
+        let (context, _) = proxy.begin(root, get("checkout.shop", "/", &[]));
+        proxy.end(context, Some(&code.to_string()));
+    }
+    proxy.tick(root);
+    let apart = MAX_CODES as u64 - 1;
+    assert_eq!(proxy.sum(REQUESTS, &[]), 500);
+    assert_eq!(
+        proxy.sum(REQUESTS, &[("response_code", "other")]),
+        500 - apart
+    );
+    assert_eq!(proxy.sum("serin_label_overflow_total", &[]), 0);
 }
 
 #[test]
@@ -339,11 +356,9 @@ fn memory_does_not_grow_with_configurations() {
     let config = config.to_string();
     let mut proxy = Proxy::start();
     let flip = |proxy: &mut Proxy| {
-        for _ in 0..20 {
+        for _ in 0..40 {
             let root = proxy.configure(config.as_bytes()).expect("is accepted");
-            for _ in 0..60 {
-                proxy.tick(root); // the timers of those before are gone
-            }
+            proxy.tick_later(root); // the timers of those before are gone
         }
         proxy.memory()
     };
@@ -363,7 +378,7 @@ fn two_roots_that_both_tick_are_both_kept() {
         .configure(source().to_string().as_bytes())
         .expect("is accepted");
     for _ in 0..500 {
-        proxy.tick(first);
+        proxy.tick_later(first);
         proxy.tick(second);
     }
     exchange(&mut proxy, first, true, Some("200"), MILLISECOND);
