@@ -21,7 +21,7 @@ fn all_reach_stable(module: &[u8]) {
     let path = path.to_string_lossy();
     let local = Local::start_with(&[("shop.yaml", app.text())], &["--filter", &path]);
     let serves = |local: &Local| {
-        let header: load::Headers<'_> = &|_| vec![("x-serin-variant", "no".to_string())];
+        let header: load::Headers<'_> = &|_| vec![("x-serin-variant", "canary".to_string())];
         load::send(local.gateway, "shop", 2, 200, header)
     };
     local.until("shop", "pods are there", |view| {
@@ -43,6 +43,7 @@ fn all_reach_stable(module: &[u8]) {
         .iter()
         .find(|r| r.number == 1)
         .expect("the first revision");
+    local.until_reachable("shop");
     let tally = serves(&local);
     assert_eq!(
         (tally.of(&stable.replica_set), tally.bad()),

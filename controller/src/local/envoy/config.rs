@@ -255,11 +255,24 @@ fn listener(name: &str, at: SocketAddr, direction: &str, filters: &[Value], root
                 "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                 "stat_prefix": name,
                 "rds": {"route_config_name": name, "config_source": source(root, &format!("rds_{name}.json"))},
+                "early_header_mutation_extensions": [no_variant_from_clients()],
                 "http_filters": chain,
                 "upgrade_configs": [{"upgrade_type": "websocket"}],
                 "stream_idle_timeout": "0s",
             },
         }]}],
+    })
+}
+
+/// Removes the routing header before any filter sees the request: with the filter missing or
+/// broken nobody else would.
+fn no_variant_from_clients() -> Value {
+    json!({
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": [{"remove": VARIANT_HEADER}],
+        },
     })
 }
 
