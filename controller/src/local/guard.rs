@@ -3,7 +3,7 @@
 //!
 //! Every child of local mode carries [`MARKER`] in its environment and hands it on to its own
 //! children, so none escapes by starting another process group or by losing its parent. A program
-//! may clear its environment, so serin also tells each child that it starts, see [`roster`].
+//! may clear its environment, so serin also tells each child that it starts, in the module `roster`.
 
 pub(super) mod roster;
 
