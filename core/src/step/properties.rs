@@ -215,7 +215,9 @@ proptest! {
             let stepping = in_flight(state) && state.abort.is_none();
             let serves = before.sets.get(&state.current).is_some_and(|set| set.available > 0);
             let canary = world.last.traffic.canary.as_ref();
-            assert_eq!(canary.is_some(), stepping && serves);
+            let running = before.traffic.as_ref().and_then(|traffic| traffic.canary.as_ref());
+            let another = running.is_some_and(|canary| canary.revision != state.current);
+            assert_eq!(canary.is_some(), stepping && serves && !another);
             let over = state.promote_full || state.index >= world.plan.steps.len();
             let routes = if over { vec![] } else { routes_by_hand(&world.plan, state.index) };
             if let Some(canary) = canary {

@@ -425,6 +425,22 @@ fn a_new_template_in_flight_starts_again_and_the_old_canary_gets_nothing() {
 }
 
 #[test]
+fn a_canary_with_pods_waits_until_the_other_one_gets_nothing() {
+    let mut world = World::with(plan(json!([{"setWeight": 50}, {"pause": {}}])));
+    world.release("two");
+    world.release("three");
+    world.seen.template = "two".into();
+    world.pass();
+    assert_eq!(world.last.traffic.canary, None);
+    assert_eq!(
+        world.last.services.canary, "three",
+        "whose weight the proxies still run"
+    );
+    world.settle();
+    assert_eq!(world.last.traffic.canary.as_ref().unwrap().revision, "two");
+}
+
+#[test]
 fn going_back_to_the_stable_template_skips_the_steps() {
     let mut world = World::with(plan(json!([{"setWeight": 50}, {"pause": {}}])));
     world.release("two");

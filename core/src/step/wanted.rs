@@ -28,13 +28,21 @@ impl Release<'_> {
     }
 
     /// Who gets which requests. A canary without an available pod gets none: its share is
-    /// answered by stable, and comes back with its pods.
+    /// answered by stable, and comes back with its pods. Nor does a canary while proxies still run
+    /// another one's weight and routes: those end first.
     pub(super) fn wanted_traffic(&self) -> Traffic {
         let stable = match self.state.stable.as_str() {
             "" => &self.state.current,
             _ => &self.state.stable,
         };
-        let canary = (self.stepping() && self.canary().available > 0).then(|| {
+        let running = self
+            .seen
+            .traffic
+            .as_ref()
+            .and_then(|traffic| traffic.canary.as_ref());
+        let another = running.is_some_and(|canary| canary.revision != self.state.current);
+        let serves = self.stepping() && self.canary().available > 0 && !another;
+        let canary = serves.then(|| {
             let waits = matches!(self.current_step(), Some(Step::SetWeight(_)) | None)
                 && !self.canary_ready();
             CanaryTraffic {
