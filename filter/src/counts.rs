@@ -20,8 +20,8 @@ pub(crate) struct Counts {
     dirty: Vec<usize>,
     overflow: Tally,
     host_errors: Tally,
-    /// The ids of the generations' gauges, by their names.
-    gauges: HashMap<String, u32>,
+    /// The generations' gauges by their names: the id, and the highest generation shown.
+    gauges: HashMap<String, (u32, u64)>,
 }
 
 /// Requests with the same labels but for the response's code.
@@ -116,14 +116,16 @@ impl Counts {
     /// Shows which generation of a configuration runs here.
     pub(crate) fn show(&mut self, config: &FilterConfig) -> Result<(), HostError> {
         let name = metric::prefix(&[("config", &config.name)]) + metric::GENERATION;
-        let id = match self.gauges.get(&name) {
-            Some(id) => *id,
+        let (id, highest) = match self.gauges.get_mut(&name) {
+            Some(gauge) => gauge,
             None => {
                 let id = host::define(Kind::Gauge, &name)?;
-                *self.gauges.entry(name).or_insert(id)
+                self.gauges.entry(name).or_insert((id, 0))
             }
         };
-        host::record(id, config.generation)
+        // All threads write the one gauge. An old root that ticks late must not hide a newer one.
+        *highest = config.generation.max(*highest);
+        host::record(*id, *highest)
     }
 
     fn set(&mut self, series: usize, code: u16) -> Option<usize> {

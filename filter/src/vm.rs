@@ -153,12 +153,16 @@ impl Vm {
     /// A root context's time to flush; the counts are all roots'.
     pub(crate) fn tick(&mut self, context: u32) {
         let Vm { roots, counts, .. } = self;
-        if let Some(root) = find(roots, context).filter(|root| root.unseen)
+        if let Some(root) = find(roots, context)
             && let Some(active) = &root.active
         {
+            // Again with every tick: a thread that was late may have shown an older one since.
             let shown = counts.show(&active.config);
-            let shown = shown.and(host::tick_every(TICK));
-            root.unseen = counts.expect(shown).is_none();
+            let shown = match root.unseen {
+                true => shown.and(host::tick_every(TICK)),
+                false => shown,
+            };
+            root.unseen &= counts.expect(shown).is_none();
         }
         self.forget_roots(context);
         self.counts.flush();

@@ -216,13 +216,14 @@ fn a_hundred_changes_under_load_fail_no_request_and_drain_no_connection() {
     let stop = AtomicBool::new(false);
     let tally = thread::scope(|scope| {
         let load = scope.spawn(|| load::send_until(local.gateway, "shop", 4, &stop, NO_HEADERS));
+        let load_ends = Ends(&stop);
         for _ in 0..50 {
             local.must(&["abort", "shop"]);
             local.until("shop", "at weight 0", |view| view.actual_weight_bp == 0);
             local.must(&["retry", "shop"]);
             local.until("shop", "at half", |view| view.actual_weight_bp == 5000);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(load_ends);
         load.join().expect("the load ends")
     });
     assert_eq!(tally.failures, Default::default());
@@ -235,6 +236,15 @@ fn a_hundred_changes_under_load_fail_no_request_and_drain_no_connection() {
         ("envoy_listener_manager_total_listeners_draining{}", 0.0),
     ] {
         assert_eq!(envoy_stat(&local, stat), wanted, "{stat}");
+    }
+}
+
+/// Ends the load also when the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

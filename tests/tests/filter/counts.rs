@@ -372,6 +372,20 @@ fn memory_does_not_grow_with_configurations() {
 }
 
 #[test]
+fn a_root_that_ticks_late_does_not_hide_a_newer_generation() {
+    let config = |generation: u64| {
+        let mut config = source();
+        config["generation"] = json!(generation);
+        config.to_string()
+    };
+    let (mut proxy, old) = Proxy::with(&config(6));
+    let new = proxy.configure(config(8).as_bytes()).expect("is accepted");
+    proxy.tick(new);
+    proxy.tick(old);
+    assert_eq!(proxy.sum("serin_config_generation", &[]), 8);
+}
+
+#[test]
 fn two_roots_that_both_tick_are_both_kept() {
     let (mut proxy, first) = Proxy::with(&source().to_string());
     let second = proxy
