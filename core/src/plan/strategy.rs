@@ -26,7 +26,8 @@ const WASM_PLUGIN: &str = "serin/wasm";
 
 const SECONDS_MAX: i64 = 10_000_000;
 
-const CANARY: [&str; 19] = [
+/// What is acted on; the rest of the API is in [`LATER`].
+const CANARY: [&str; 9] = [
     "stableService",
     "canaryService",
     "trafficRouting",
@@ -36,16 +37,6 @@ const CANARY: [&str; 19] = [
     "abortScaleDownDelaySeconds",
     "maxSurge",
     "maxUnavailable",
-    "antiAffinity",
-    "canaryMetadata",
-    "stableMetadata",
-    "scaleDownDelayRevisionLimit",
-    "dynamicStableScale",
-    "minPodsPerReplicaSet",
-    "replicaProgressThreshold",
-    "pingPong",
-    "stepPlugin",
-    "experiment",
 ];
 
 /// Fields of the API that would change what happens and are not acted on yet.
@@ -70,7 +61,8 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         other.refuse("is not supported yet, expected strategy canary");
     }
     let canary = strategy.required("canary", "an object with steps")?;
-    canary.only(&CANARY);
+    let known: Vec<&str> = CANARY.into_iter().chain(LATER).collect();
+    canary.only(&known);
     for name in LATER {
         if let Some(found) = canary.optional(name) {
             found.refuse("is not supported yet, expected it to be absent");
