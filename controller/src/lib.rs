@@ -4,6 +4,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod draw;
+pub mod ecds;
 pub mod local;
 pub mod manifest;
 pub mod provider;

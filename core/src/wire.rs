@@ -95,6 +95,15 @@ impl FilterConfig {
         Ok(config)
     }
 
+    /// Whether this asks for nothing, of any request.
+    pub fn is_idle(&self) -> bool {
+        let counts_here = match self.role {
+            Role::Source => !self.rules.is_empty(),
+            Role::Destination => self.proxy.pod.is_some(),
+        };
+        !counts_here && !self.istio_metrics
+    }
+
     /// Checks every limit; the filter takes whatever this accepts.
     pub fn validate(&self) -> Result<(), FieldErrors> {
         validate::validate(self)

@@ -67,15 +67,6 @@ impl Active {
         })
     }
 
-    /// Whether there is nothing to do for any request.
-    pub(crate) fn is_idle(&self) -> bool {
-        let counts_here = match self.config.role {
-            Role::Source => !self.config.rules.is_empty(),
-            Role::Destination => self.config.proxy.pod.is_some(),
-        };
-        !counts_here && !self.config.istio_metrics
-    }
-
     /// Where requests of a rule are counted.
     pub(crate) fn routed(&mut self, rule: usize, to: Variant, counts: &mut Counts) -> Counted {
         let config = &self.config;

@@ -89,7 +89,9 @@ impl Vm {
     /// A request begins. Where no release is in flight, that is all that ever happens to it.
     pub(crate) fn start_stream(&mut self, context: u32, root: u32) {
         let root = self.root(root);
-        if let Some(root) = root.filter(|root| root.active.as_ref().is_some_and(|a| !a.is_idle())) {
+        if let Some(root) =
+            root.filter(|root| root.active.as_ref().is_some_and(|a| !a.config.is_idle()))
+        {
             let root = root.context;
             if self.streams.insert(context, root) {
                 self.counts.overflow();

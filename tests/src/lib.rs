@@ -3,6 +3,7 @@
 pub mod wasm_host;
 
 pub mod client;
+pub mod envoy;
 pub mod load;
 pub mod local;
 pub mod manifest;

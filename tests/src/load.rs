@@ -90,6 +90,16 @@ pub fn send_until(
     })
 }
 
+/// Ends a load when it is dropped, so also when the test fails.
+#[derive(Debug)]
+pub struct Ends<'a>(pub &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn on_connections(connections: usize, run: impl Fn(usize) -> Tally + Sync) -> Tally {
     thread::scope(|scope| {
         let run = &run;

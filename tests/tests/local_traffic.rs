@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use serin_core::step::Phase;
 use serin_tests::client::Client;
-use serin_tests::load::{self, fits};
+use serin_tests::load::{self, Ends, fits};
 use serin_tests::local::Local;
 use serin_tests::manifest::App;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 const NO_HEADERS: load::Headers<'static> = &|_| Vec::new();
@@ -236,15 +236,6 @@ fn a_hundred_changes_under_load_fail_no_request_and_drain_no_connection() {
         ("envoy_listener_manager_total_listeners_draining{}", 0.0),
     ] {
         assert_eq!(envoy_stat(&local, stat), wanted, "{stat}");
-    }
-}
-
-/// Ends the load also when the test fails.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -165,3 +165,30 @@ fn limits_hold_for_all_rules_together() {
         ["rules[].canary.routes[].any[].all[].is.regex: has 257 entries, expected at most 256"]
     );
 }
+
+#[test]
+fn idle_is_what_neither_routes_nor_counts() {
+    let idle = |change: fn(&mut Value)| {
+        let mut config = sound();
+        change(&mut config);
+        FilterConfig::from_json(config.to_string().as_bytes())
+            .unwrap()
+            .is_idle()
+    };
+    assert!(!idle(|_| {}));
+    assert!(idle(|config| config["rules"] = json!([])));
+    assert!(!idle(|config| {
+        config["rules"] = json!([]);
+        config["istioMetrics"] = json!(true);
+    }));
+    assert!(idle(|config| {
+        config["rules"] = json!([]);
+        config["role"] = json!("destination");
+    }));
+    assert!(!idle(|config| {
+        config["rules"] = json!([]);
+        config["role"] = json!("destination");
+        config["proxy"]["pod"] = json!({
+            "rollout": "checkout", "revision": "aaa", "variant": "stable", "service": "checkout"});
+    }));
+}

@@ -88,8 +88,10 @@ fn measure_all(
     let modules = Modules {
         noop: build_noop()?,
         serin: dir.join("serin.wasm"),
+        rest: dir.join("rest.json"),
     };
     fs::write(&modules.serin, serin_filter_module::MODULE)?;
+    fs::write(&modules.rest, variant::at_rest(&modules.serin).to_string())?;
     let mut variants = variant::all(&modules)?;
     if let Some(name) = settings
         .only

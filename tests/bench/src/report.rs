@@ -20,7 +20,7 @@ const GOALS: [Goal; 4] = [
         must_hold: true,
     },
     Goal {
-        variant: "idle",
+        variant: "rest",
         base: "bare",
         at_most: 1.03,
         must_hold: true,

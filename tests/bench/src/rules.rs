@@ -6,9 +6,17 @@ use serin_core::wire::{Canary, FilterConfig, Proxy, Role, Rule, StickyKey, VERSI
 use crate::load::{HOST, USER_HEADER};
 use crate::variant::CANARY_PERCENT;
 
+/// The name of the filter's instance.
+pub(crate) const NAME: &str = "bench";
+
 /// As the controller leaves it while nothing is released.
-pub(crate) fn idle() -> Result<String> {
-    document(Vec::new(), false)
+pub(crate) fn idle() -> FilterConfig {
+    config(Vec::new(), false)
+}
+
+/// The same as the filter reads it.
+pub(crate) fn idle_text() -> Result<String> {
+    Ok(serde_json::to_string(&idle())?)
 }
 
 /// One release in flight for the host that the load calls, among `hosts` hosts in all.
@@ -21,7 +29,7 @@ pub(crate) fn full(hosts: usize, istio_metrics: bool) -> Result<String> {
         .enumerate()
         .map(|(i, hosts)| rule(&format!("shop-{i}"), hosts.to_vec()))
         .collect();
-    document(rules, istio_metrics)
+    Ok(serde_json::to_string(&config(rules, istio_metrics))?)
 }
 
 fn rule(name: &str, hosts: Vec<String>) -> Rule {
@@ -41,11 +49,11 @@ fn rule(name: &str, hosts: Vec<String>) -> Rule {
     }
 }
 
-fn document(rules: Vec<Rule>, istio_metrics: bool) -> Result<String> {
-    let config = FilterConfig {
+fn config(rules: Vec<Rule>, istio_metrics: bool) -> FilterConfig {
+    FilterConfig {
         version: VERSION,
         generation: 1,
-        name: "bench".to_string(),
+        name: NAME.to_string(),
         role: Role::Source,
         proxy: Proxy {
             workload: "gateway".to_string(),
@@ -54,6 +62,5 @@ fn document(rules: Vec<Rule>, istio_metrics: bool) -> Result<String> {
         },
         istio_metrics,
         rules,
-    };
-    Ok(serde_json::to_string(&config)?)
+    }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use serin::ecds;
 use serin_core::wire::VARIANT_HEADER;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,8 @@ pub(crate) struct Variant {
 pub(crate) struct Modules {
     pub(crate) noop: PathBuf,
     pub(crate) serin: PathBuf,
+    /// What ECDS serves while no release is in flight.
+    pub(crate) rest: PathBuf,
 }
 
 /// All of them, in the table's order.
@@ -84,7 +87,14 @@ pub(crate) fn all(modules: &Modules) -> Result<Vec<Variant>> {
             )
         },
         plain("bare", "no filter at all", false, by_header()),
-        serin("idle", "serin, no release in flight", false, rules::idle()?),
+        Variant {
+            filters: vec![by_ecds(&modules.rest)],
+            ..plain("rest", "serin, no release in flight", false, by_header())
+        },
+        Variant {
+            filters: vec![wasm("idle-vm", &modules.serin, &rules::idle_text()?)],
+            ..plain("idle-vm", "the same if it kept its VM", false, by_header())
+        },
         serin("full", "serin, full job", true, rules::full(1, false)?),
         serin(
             "full-10000",
@@ -172,6 +182,18 @@ fn lua() -> Value {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
         "default_source_code": {"inline_string": include_str!("split.lua")},
     }})
+}
+
+/// The filter as every proxy has it, with what its ECDS file says now.
+fn by_ecds(file: &Path) -> Value {
+    let source = json!({"resource_api_version": "V3", "path_config_source": {"path": file}});
+    ecds::filter(rules::NAME, &source)
+}
+
+/// What ECDS serves while no release is in flight.
+pub(crate) fn at_rest(module: &Path) -> Value {
+    let code = json!({"local": {"filename": module}});
+    json!({"resources": [ecds::extension(&rules::idle(), &code)]})
 }
 
 /// A wasm filter in a VM of its own.

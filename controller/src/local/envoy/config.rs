@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use serin_core::metric;
 use serin_core::wire::{FilterConfig, VARIANT_HEADER, Variant};
 
+use crate::ecds;
+
 use super::mesh::{GATEWAY, Mesh, Routed, Workload};
 
 /// The response header that says which ReplicaSet answered, for people with curl.
@@ -238,7 +240,7 @@ fn forward_proxy() -> Value {
 }
 
 fn listener(name: &str, at: SocketAddr, direction: &str, filters: &[Value], root: &Path) -> Value {
-    let mut chain = vec![serin_filter(name, root)];
+    let mut chain = vec![ecds::filter(name, &source(root, &ecds_file(name)))];
     chain.extend_from_slice(filters);
     chain.push(json!({
         "name": "envoy.filters.http.router",
@@ -276,51 +278,16 @@ fn no_variant_from_clients() -> Value {
     })
 }
 
-/// The filter by ECDS: a listener names it and never changes again. Until there is a
-/// configuration, or if there is none that works, everything is let through.
-fn serin_filter(name: &str, root: &Path) -> Value {
-    json!({
-        "name": name,
-        "config_discovery": {
-            "config_source": source(root, &format!("ecds_{name}.json")),
-            "default_config": {"@type": RBAC},
-            "apply_default_config_without_warming": true,
-            "type_urls": [WASM, RBAC],
-        },
-    })
+fn filter_file(config: &FilterConfig, paths: &Paths) -> File {
+    let code = json!({"local": {"filename": paths.module}});
+    (
+        ecds_file(&config.name).into(),
+        response(vec![ecds::extension(config, &code)]),
+    )
 }
 
-const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
-const RBAC: &str = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
-
-fn filter_file(config: &FilterConfig, paths: &Paths) -> File {
-    let text = serde_json::to_string(config).unwrap_or_default();
-    let resource = json!({
-        "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-        "name": config.name,
-        "typed_config": {
-            "@type": WASM,
-            "config": {
-                "name": "serin",
-                "root_id": "serin",
-                "failure_policy": "FAIL_OPEN",
-                "vm_config": {
-                    // One VM per worker for all instances, so the module is compiled once.
-                    "vm_id": "serin",
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": {"local": {"filename": paths.module}},
-                },
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": text,
-                },
-            },
-        },
-    });
-    (
-        format!("ecds_{}.json", config.name).into(),
-        response(vec![resource]),
-    )
+fn ecds_file(name: &str) -> String {
+    format!("ecds_{name}.json")
 }
 
 fn route_file(name: &str, hosts: &[Value]) -> File {
