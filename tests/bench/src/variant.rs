@@ -234,6 +234,7 @@ pub(crate) fn bootstrap(variants: &[Variant], upstreams: &[(&str, std::net::Sock
         })
         .collect();
     json!({
+        "node": {"id": "bench", "cluster": "bench"},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
         "static_resources": {
             "listeners": variants.iter().map(Variant::listener).collect::<Vec<_>>(),
