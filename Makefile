@@ -4,17 +4,19 @@
 # Cargo.lock.
 ENVOY_VERSION := 1.40.0
 PROMETHEUS_VERSION := 2.42
+ETCD_VERSION := 3.7.0
+KUBERNETES_VERSION := 1.37.2
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup rust check test demo bench clean
+.PHONY: help setup setup-api rust check test demo bench manifests clean
 
 # A plain `cargo` command means the default members: all but the crates that are wasm only.
 WASM := --target wasm32-unknown-unknown -p serin-filter -p serin-noop-filter
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup: rust ## Fetch Envoy and Prometheus into .tools/bin (no root needed)
 	@.ci/setup envoy $(ENVOY_VERSION)
@@ -29,7 +31,11 @@ check: rust ## Formatting, lints on native and wasm, documentation; all warnings
 	cargo clippy --locked $(WASM) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-test: setup ## All tests, with the real Envoy and the real Prometheus
+setup-api: ## Build etcd and the Kubernetes API server into .tools/bin (once, some minutes)
+	@.ci/setup etcd $(ETCD_VERSION)
+	@.ci/setup kube-apiserver $(KUBERNETES_VERSION)
+
+test: setup setup-api ## All tests, with the real Envoy, Prometheus and Kubernetes API server
 	cargo build --locked
 	cargo test --locked
 
@@ -41,6 +47,10 @@ demo: setup ## A good and a bad release on this machine (KEEP=1 leaves it runnin
 # BENCH_REALTIME=1 keeps other work on the machine out of it, as root.
 bench: setup ## What the filter costs Envoy, as ratios side by side (4 minutes)
 	cargo run --locked --release --quiet -p serin-bench
+
+manifests: ## Write what is generated from the types: deploy/crds.yaml
+	cargo run --locked --quiet -p serin --bin serin -- crd > deploy/crds.yaml.new
+	mv deploy/crds.yaml.new deploy/crds.yaml
 
 clean: ## Remove what was built and fetched into the checkout; the user's cache stays
 	cargo clean

@@ -1,5 +1,6 @@
 //! The command line: arguments come in, an exit code goes out. Each command has a file of its own.
 
+mod crd;
 mod get;
 mod list;
 mod local;
@@ -45,6 +46,8 @@ enum Command {
     Pause(verb::Pause),
     /// Ask for an older revision's template again
     Undo(verb::Undo),
+    /// Print the CustomResourceDefinitions, for kubectl apply
+    Crd,
     /// Ends what local mode leaves behind
     #[command(hide = true)]
     Guard(guard::Args),
@@ -98,6 +101,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Retry(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Undo(command) => command.run().await,
+        Command::Crd => crd::run(),
         Command::Guard(args) => guard::run(args).await.map(|()| ExitCode::SUCCESS),
     };
     match done {

@@ -1,5 +1,6 @@
 //! The controller.
 
+pub mod api;
 pub mod cli;
 pub mod client;
 pub mod clock;

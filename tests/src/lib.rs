@@ -2,6 +2,7 @@
 
 pub mod wasm_host;
 
+pub mod api_server;
 pub mod client;
 pub mod envoy;
 pub mod load;
