@@ -177,10 +177,8 @@ fn spawn(dir: &TempDir, name: &'static str, arguments: &[String]) -> Child {
         .stderr(log);
     let (sender, started) = mpsc::channel();
     thread::spawn(move || {
-        let child: std::io::Result<Child> = command.spawn();
-        let failed = child.is_err();
-        let _ = sender.send(child);
-        while !failed {
+        let _ = sender.send(command.spawn());
+        loop {
             thread::park();
         }
     });

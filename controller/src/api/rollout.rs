@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::free::{Free, FreeList, Rest, Time};
 
 /// What a Rollout is to be.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "each column has a type of its own"
+)]
 #[derive(Clone, CustomResource, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "argoproj.io",
