@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use serin::view::RolloutView;
+use serin_core::metric::BUCKETS;
 use serin_core::step::{Phase, RunPhase};
 use serin_demo::app::Counts;
 use serin_tests::client::Client;
@@ -28,6 +29,9 @@ fn counted(view: &RolloutView, role: &str) -> Counts {
         for (code, n) in counts.dependency {
             *all.dependency.entry(code).or_default() += n;
         }
+        for (bound, n) in counts.took {
+            *all.took.entry(bound).or_default() += n;
+        }
     }
     all
 }
@@ -47,6 +51,25 @@ fn bad_share(
     };
     let grown = |bad| (sum(after, bad) - sum(before, bad)) as f64;
     grown(true) / grown(false)
+}
+
+/// The p99 of what was counted between two looks, by the rule of `histogram_quantile`: linear
+/// within the bucket that has it.
+fn p99(before: &Counts, after: &Counts) -> f64 {
+    let grown = |bound: &u64| {
+        let of = |counts: &Counts| counts.took.get(bound).copied().unwrap_or_default();
+        (of(after) - of(before)) as f64
+    };
+    let rank = 0.99 * after.took.keys().map(grown).sum::<f64>();
+    let (mut below, mut low) = (0.0, 0.0);
+    for (bound, _) in BUCKETS {
+        let here = grown(bound);
+        if below + here >= rank {
+            return low + (*bound as f64 - low) * (rank - below) / here;
+        }
+        (below, low) = (below + here, *bound as f64);
+    }
+    panic!("above all buckets: {after:?}")
 }
 
 /// One number from Prometheus.
@@ -113,18 +136,19 @@ fn what_prometheus_says_of_a_version_is_what_its_pods_counted() {
         ]),
     );
     shop.replicas = 3;
-    shop.args = of("1", "0.1", "0");
+    // In the middle of wide buckets, so that hardly any request ends near a bound.
+    shop.args = of("1", "0.1", "330");
     let local = Local::start(&[("shop.yaml", shop.text()), ("ledger.yaml", ledger.text())]);
     local.until_healthy("ledger");
     local.until_healthy("shop");
-    shop.args = of("2", "0.3", "110");
+    shop.args = of("2", "0.3", "600");
     local.edit("shop.yaml", &shop.text());
     let view = local.until_paused_at("shop", 2);
 
     // All series exist before the window that is asked about begins.
-    load::send(local.gateway, "shop", 8, 800, NO_HEADERS);
+    load::send(local.gateway, "shop", 12, 600, NO_HEADERS);
     let (stable_before, canary_before, since) = until_scraped(&local, &view);
-    let tally = load::send(local.gateway, "shop", 8, 800, NO_HEADERS);
+    let tally = load::send(local.gateway, "shop", 12, 600, NO_HEADERS);
     assert_eq!(tally.failures, Default::default());
     let (stable, canary, now) = until_scraped(&local, &view);
     // Begins and ends where nothing grew, so the rates are of these requests and no others.
@@ -157,18 +181,37 @@ fn what_prometheus_says_of_a_version_is_what_its_pods_counted() {
         "the versions fail alike: {share}, {other}"
     );
 
-    let p99 = |workload: &str| {
-        number(&format!(
+    for (workload, before, after) in [
+        ("shop-canary", &canary_before, &canary),
+        ("shop", &stable_before, &stable),
+    ] {
+        for (bound, le) in BUCKETS {
+            let pods = after.took.range(..=bound).map(|(_, n)| n).sum::<u64>();
+            let query = format!(
+                "sum(istio_request_duration_milliseconds_bucket{{\
+                 reporter=\"destination\",destination_workload=\"{workload}\",le=\"{le}\"}})"
+            );
+            // The proxy in front of a pod sees a little more of a request than the pod, so one that
+            // took about as long as the bound may be above it there already.
+            let (found, pods) = (number(&query), pods as f64);
+            let above = pods - found;
+            assert!(
+                (0.0..=pods / 100.0).contains(&above),
+                "{query} is {found}: {after:?}"
+            );
+        }
+        let found = number(&format!(
             "histogram_quantile(0.99, sum by (le) (rate(istio_request_duration_milliseconds_bucket{{\
-         reporter=\"destination\",destination_workload=\"{workload}\"}}{window})))"
-        ))
-    };
-    assert!(
-        (110.0..=250.0).contains(&p99("shop-canary")),
-        "{}",
-        p99("shop-canary")
-    );
-    assert!(p99("shop") < 110.0, "{}", p99("shop"));
+             reporter=\"destination\",destination_workload=\"{workload}\"}}{window})))"
+        ));
+        let pods = p99(before, after);
+        assert!(
+            near(found, pods),
+            "p99 of {workload}: {found} is not {pods}"
+        );
+    }
+    let (slow, fast) = (p99(&canary_before, &canary), p99(&stable_before, &stable));
+    assert!(slow > 500.0 && fast < 400.0, "{slow} {fast}");
 
     let asked = |more: &str| {
         format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
@@ -15,6 +15,7 @@ use axum::response::Json;
 use axum::routing::get;
 use clap::Parser;
 use serde::{Deserialize, Serialize};
+use serin_core::metric::BUCKETS;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How the app behaves.
@@ -55,6 +56,9 @@ pub struct Counts {
     pub served: BTreeMap<u16, u64>,
     /// Answers of the dependency, by status code; 0 for no answer.
     pub dependency: BTreeMap<u16, u64>,
+    /// Requests answered, by the smallest bound of [`BUCKETS`] in milliseconds that they took no
+    /// longer than; `u64::MAX` for those above all.
+    pub took: BTreeMap<u64, u64>,
 }
 
 /// Serves until told to stop, and then answers what it has begun.
@@ -108,6 +112,7 @@ async fn counts_so_far(State(app): State<Arc<App>>) -> Json<Counts> {
 }
 
 async fn answer(State(app): State<Arc<App>>) -> (StatusCode, String) {
+    let begun = Instant::now();
     let number = app.begun.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(app.options.delay_ms)).await;
     let asked = app.ask_dependency().await;
@@ -118,8 +123,21 @@ async fn answer(State(app): State<Arc<App>>) -> (StatusCode, String) {
     } else {
         StatusCode::BAD_GATEWAY
     };
-    app.count(|counts| *counts.served.entry(status.as_u16()).or_default() += 1);
+    let took = bound(begun.elapsed());
+    app.count(|counts| {
+        *counts.served.entry(status.as_u16()).or_default() += 1;
+        *counts.took.entry(took).or_default() += 1;
+    });
     (status, format!("{}\n", app.options.version))
+}
+
+/// The bound that a request of this length is counted under.
+fn bound(took: Duration) -> u64 {
+    let within = |bound: &&(u64, &str)| took <= Duration::from_millis(bound.0);
+    BUCKETS
+        .iter()
+        .find(within)
+        .map_or(u64::MAX, |bound| bound.0)
 }
 
 /// Whether the request of this number is one that errs. The errors are spread evenly, so that

@@ -10,6 +10,13 @@ fn errors_have_exactly_the_share_asked_for() {
 }
 
 #[test]
+fn a_request_is_counted_under_the_smallest_bound_it_keeps_to() {
+    let of = |micros| bound(Duration::from_micros(micros));
+    assert_eq!([of(0), of(1_000), of(1_001), of(300_000)], [1, 1, 2, 300]);
+    assert_eq!([of(60_000_000), of(60_000_001)], [60_000, u64::MAX]);
+}
+
+#[test]
 fn a_share_outside_its_bounds_is_refused() {
     assert!(share("1.5").is_err() && share("-0.1").is_err() && share("NaN").is_err());
     assert_eq!(share("0.2"), Ok(0.2));
@@ -37,6 +44,7 @@ async fn it_names_its_version_and_counts_what_it_answers_and_what_it_asks() {
     assert_eq!(counts.version, "v7");
     assert_eq!(counts.served, BTreeMap::from([(200, 1), (502, 1)]));
     assert_eq!(counts.dependency, BTreeMap::from([(200, 1), (500, 1)]));
+    assert_eq!(counts.took.values().sum::<u64>(), 2);
 }
 
 #[tokio::test]
