@@ -79,20 +79,23 @@ pub struct FilterConfig {
 impl FilterConfig {
     /// Reads and validates the document.
     pub fn from_json(json: &[u8]) -> Result<FilterConfig, FieldErrors> {
-        let refuse = |message: String| {
-            let path = "config".to_string();
-            FieldErrors(vec![FieldError { path, message }])
-        };
-        if json.len() > MAX_CONFIG {
-            let bytes = json.len();
-            return Err(refuse(format!(
-                "has {bytes} bytes, expected at most {MAX_CONFIG}"
-            )));
-        }
+        check_size(json.len())?;
         let config: FilterConfig =
-            serde_json::from_slice(json).map_err(|error| refuse(error.to_string()))?;
+            serde_json::from_slice(json).map_err(|error| refusal(error.to_string()))?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The document, checked as [`FilterConfig::from_json`] checks it: what this gives out the
+    /// filter takes.
+    ///
+    /// # Errors
+    /// Every limit that is passed.
+    pub fn to_json(&self) -> Result<String, FieldErrors> {
+        let json = serde_json::to_string(self).map_err(|error| refusal(error.to_string()))?;
+        check_size(json.len())?;
+        self.validate()?;
+        Ok(json)
     }
 
     /// Whether this asks for nothing, of any request.
@@ -108,6 +111,20 @@ impl FilterConfig {
     pub fn validate(&self) -> Result<(), FieldErrors> {
         validate::validate(self)
     }
+}
+
+fn check_size(bytes: usize) -> Result<(), FieldErrors> {
+    match bytes {
+        0..=MAX_CONFIG => Ok(()),
+        _ => Err(refusal(format!(
+            "has {bytes} bytes, expected at most {MAX_CONFIG}"
+        ))),
+    }
+}
+
+fn refusal(message: String) -> FieldErrors {
+    let path = "config".to_string();
+    FieldErrors(vec![FieldError { path, message }])
 }
 
 /// Where a filter stands: at the caller (or gateway), or in front of the pod.

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use serin_core::field::FieldErrors;
 use serin_core::metric::GENERATION;
 use serin_core::wire::FilterConfig;
 
@@ -26,6 +27,8 @@ pub(super) struct Files {
     /// Per filter instance: its configuration without generation, and the generation that it was
     /// written with.
     filters: BTreeMap<String, (FilterConfig, u64)>,
+    /// Per filter instance: why it will refuse its configuration.
+    refused: BTreeMap<String, FieldErrors>,
 }
 
 impl Files {
@@ -49,6 +52,7 @@ impl Files {
             paths,
             written: BTreeMap::new(),
             filters: BTreeMap::new(),
+            refused: BTreeMap::new(),
         })
     }
 
@@ -57,20 +61,31 @@ impl Files {
     pub(super) fn number(&mut self, mesh: &Mesh, last: u64) -> u64 {
         let wanted = mesh.filters();
         self.filters.retain(|name, _| wanted.contains_key(name));
+        self.refused.retain(|name, _| wanted.contains_key(name));
         let next = last + 1;
         let mut highest = last;
         for (name, config) in wanted {
             let known = self.filters.get(&name);
             if known.is_none_or(|(known, _)| *known != config) {
-                // The filter would refuse it and go on as it was; better that somebody is told.
-                if let Err(errors) = config.validate() {
+                self.refused.remove(&name);
+                if let Err(errors) = config.to_json() {
                     tracing::error!(filter = name, %errors, "configuration is beyond the filter's limits");
+                    self.refused.insert(name.clone(), errors);
                 }
                 self.filters.insert(name, (config, next));
                 highest = next;
             }
         }
         highest
+    }
+
+    /// What the filters refuse of what they were given: each goes on as it was.
+    pub(super) fn refused(&self) -> impl Iterator<Item = String> {
+        self.refused.iter().map(|(name, errors)| {
+            format!(
+                "the proxy {name} cannot run what is wanted, beyond the filter's limits: {errors}"
+            )
+        })
     }
 
     /// Writes what differs from what Envoy has, after [`Files::number`].
@@ -227,7 +242,10 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::mesh::Routed;
     use super::*;
+    use crate::manifest::Key;
+    use serin_core::step::Traffic;
 
     #[test]
     fn a_generation_is_read_from_prometheus_text() {
@@ -237,5 +255,41 @@ mod tests {
             Some(("in_shop-abc_default".to_string(), 12))
         );
         assert_eq!(generation("# TYPE serin_config_generation gauge"), None);
+    }
+
+    #[test]
+    fn what_a_filter_will_refuse_is_told_until_it_is_mended() {
+        let key = Key {
+            namespace: "default".to_string(),
+            name: "shop".to_string(),
+        };
+        let mesh = |host: String| Mesh {
+            gateway: "127.0.0.1:8080".parse().unwrap(),
+            routed: vec![Routed {
+                key: key.clone(),
+                stable_service: None,
+                canary_service: None,
+                hosts: vec![host],
+                sticky: Vec::new(),
+                stable: "abc".to_string(),
+                canary: "abc".to_string(),
+                traffic: Traffic {
+                    stable: "abc".to_string(),
+                    canary: None,
+                },
+            }],
+            sets: Vec::new(),
+        };
+        let state = std::env::temp_dir().join(format!("serin-files-{}", std::process::id()));
+        let mut files = Files::begin(&state, b"module").unwrap();
+        files.number(&mesh("h".repeat(254)), 0);
+        let told: Vec<String> = files.refused().collect();
+        assert!(
+            told.len() == 1 && told[0].contains("the proxy gateway") && told[0].contains("hosts"),
+            "{told:?}"
+        );
+        files.number(&mesh("shop.example.com".to_string()), 1);
+        assert_eq!(files.refused().count(), 0);
+        fs::remove_dir_all(&state).unwrap();
     }
 }

@@ -192,3 +192,24 @@ fn idle_is_what_neither_routes_nor_counts() {
             "rollout": "checkout", "revision": "aaa", "variant": "stable", "service": "checkout"});
     }));
 }
+
+#[test]
+fn what_is_given_out_is_what_is_taken_in() {
+    let mut config = FilterConfig::from_json(sound().to_string().as_bytes()).unwrap();
+    let json = config.to_json().unwrap();
+    assert_eq!(FilterConfig::from_json(json.as_bytes()), Ok(config.clone()));
+
+    config.rules[0].stable = String::new();
+    let told = config.to_json().unwrap_err();
+    let json = serde_json::to_string(&config).unwrap();
+    assert_eq!(FilterConfig::from_json(json.as_bytes()), Err(told));
+
+    config.rules[0].hosts = (0..40_000)
+        .map(|i| format!("a-host-with-a-long-name-{i}.shop"))
+        .collect();
+    let told = config.to_json().unwrap_err().to_string();
+    assert!(
+        told.contains("config: has ") && told.contains("expected at most 1400000"),
+        "{told}"
+    );
+}
