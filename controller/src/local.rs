@@ -8,6 +8,7 @@ pub mod desk;
 mod envoy;
 pub mod guard;
 mod options;
+mod own;
 mod prometheus;
 mod replica;
 mod sets;
@@ -96,6 +97,7 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
     private
         .create(options.state.join("logs"))
         .with_context(|| format!("create {}", options.state.display()))?;
+    own::check_directory(&options.state)?;
     let state = fs::canonicalize(&options.state)?;
     let standby = Standby::begin(&state, options.guard.as_deref()).await?;
     let gateway = free(options.gateway)?;

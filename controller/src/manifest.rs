@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use serin_core::analysis::Template;
 use serin_core::field::{Field, FieldErrors, Report};
-use serin_core::plan::Plan;
+use serin_core::plan::{Plan, Router};
 
 use pod::Pod;
 use service::Service;
@@ -143,6 +143,8 @@ struct Reader {
     seen: BTreeMap<(String, Key), String>,
     /// Services and the Rollout that each belongs to.
     owners: BTreeMap<Key, Key>,
+    /// Hosts and the Rollout that names each.
+    hosts: BTreeMap<String, Key>,
     manifests: Manifests,
     errors: Vec<ManifestError>,
 }
@@ -236,6 +238,16 @@ impl Reader {
         for (document, plan) in &rollouts {
             self.own(document, plan);
         }
+        let plans = rollouts.iter().map(|(_, plan)| plan);
+        if self.errors.is_empty()
+            && let Err(errors) = serin_core::plan::check_together(plans)
+            && let Some((document, _)) = rollouts.last()
+        {
+            for error in &errors.0 {
+                let message = format!("the Rollouts together: {error} (in one proxy)");
+                self.refuse(document, message);
+            }
+        }
         for (document, plan) in rollouts {
             match self.join(&document, plan) {
                 Ok(rollout) => self.manifests.rollouts.push(rollout),
@@ -251,7 +263,7 @@ impl Reader {
         }
     }
 
-    /// A Service leads to one Rollout: two would each route the other's requests.
+    /// A Service leads to one Rollout, and so does a host: two would each route the other's requests.
     fn own(&mut self, document: &Document, plan: &Plan) {
         let key = |name: &String| Key {
             namespace: plan.namespace.clone(),
@@ -270,6 +282,21 @@ impl Reader {
                 let message = format!(
                     "spec.strategy.canary.{field}: is a Service that Rollout {owner} has already, \
                      expected one of Rollout {rollout}'s own"
+                );
+                self.refuse(document, message);
+            }
+        }
+        let Router::Wasm(wasm) = &plan.router else {
+            return;
+        };
+        for (i, host) in wasm.hosts.iter().enumerate() {
+            let owner = self.hosts.entry(host.to_lowercase());
+            let owner = owner.or_insert(rollout.clone()).clone();
+            if owner != rollout {
+                let message = format!(
+                    "spec.strategy.canary.trafficRouting.plugins[serin/wasm].hosts[{i}]: is \
+                     {host:?}, which Rollout {owner} has already, expected one of Rollout \
+                     {rollout}'s own"
                 );
                 self.refuse(document, message);
             }

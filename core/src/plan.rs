@@ -7,6 +7,8 @@ mod rollout;
 mod steps;
 mod strategy;
 
+pub use limits::check_together;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;

@@ -137,5 +137,27 @@ fn last_line(log: &Path) -> Option<String> {
     file.read_to_end(&mut tail).ok()?;
     let tail = String::from_utf8_lossy(&tail);
     let line = tail.lines().rev().find(|line| !line.trim().is_empty())?;
-    Some(line.trim().chars().take(SHOWN).collect())
+    Some(printable(line.trim()).take(SHOWN).collect())
+}
+
+/// What a process wrote, without what would steer the terminal that it is shown in.
+fn printable(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(|c| match c.is_control() {
+        true => char::REPLACEMENT_CHARACTER,
+        false => c,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_wrote_last_does_not_steer_the_terminal() {
+        let log = std::env::temp_dir().join(format!("serin-last-line-{}", std::process::id()));
+        fs::write(&log, "first\n\x1b]0;x\x07\x1b[2J\u{2714} Healthy\n").unwrap();
+        let line = last_line(&log).unwrap();
+        assert_eq!(line, "\u{fffd}]0;x\u{fffd}\u{fffd}[2J\u{2714} Healthy");
+        fs::remove_file(&log).unwrap();
+    }
 }

@@ -7,6 +7,7 @@ use std::{fs, io};
 use serde_json::json;
 
 use super::child::{Launch, Ward};
+use super::envoy::replace;
 
 /// What to start; writes its configuration.
 ///
@@ -20,7 +21,7 @@ pub(super) fn launch(
     envoy: SocketAddr,
 ) -> io::Result<Launch> {
     let config = state.join("prometheus.json");
-    fs::write(&config, configuration(envoy))?;
+    replace(&config, configuration(envoy).as_bytes())?;
     let data = state.join("prometheus");
     fs::create_dir_all(&data)?;
     let args = [
@@ -31,6 +32,8 @@ pub(super) fn launch(
         "--storage.tsdb.retention.time=1d".to_string(),
         format!("--web.listen-address={listen}"),
         "--log.level=warn".to_string(),
+        // Any local page could read what is measured here: no origin is let in.
+        "--web.cors.origin=^$".to_string(),
     ];
     Ok(Launch {
         program,

@@ -11,10 +11,12 @@ use tokio::time::{Instant, sleep};
 
 use super::backoff::Backoff;
 use super::child::{self, Launch};
+use super::own;
 use super::stop::{self, Ask, Stop};
 
 /// Finds a program: where the user says, in `.tools/bin` here or above the executable (a build lies
-/// in its checkout), or on PATH. Not above the working directory: anybody may write to `/tmp`.
+/// in its checkout), or on PATH. Not above the working directory, and in it only what nobody else
+/// can have put there: anybody may write to `/tmp`.
 ///
 /// # Errors
 /// Where it was looked for.
@@ -30,7 +32,11 @@ pub(super) fn find(name: &str, given: Option<&Path>) -> anyhow::Result<PathBuf> 
     let path = std::env::var_os("PATH").unwrap_or_default();
     let exe = std::env::current_exe().unwrap_or_default();
     let here = std::env::current_dir().unwrap_or_default();
-    let found = candidates(name, &here, &exe, &path).find(|program| program.is_file());
+    let trusted = |program: &PathBuf| {
+        !program.starts_with(&here) || own::is_trusted(program).unwrap_or_default()
+    };
+    let found = candidates(name, &here, &exe, &path).filter(trusted);
+    let found = found.into_iter().find(|program| program.is_file());
     match found {
         Some(program) => Ok(std::path::absolute(program)?),
         None => anyhow::bail!(

@@ -292,3 +292,62 @@ fn what_is_left_out_of_a_rollout_is_told_with_that_rollout_alone() {
     assert!(notices[1].is_empty(), "{notices:?}");
     assert!(read.notices.is_empty(), "{:?}", read.notices);
 }
+
+/// Another Rollout and its Services, with these parts in place of the first one's.
+fn another(name: &str, wasm: &str, steps: &str) -> String {
+    format!("{ROLLOUT}\n---\n{SERVICES}")
+        .replace(
+            "metadata: {name: shop",
+            &format!("metadata: {{name: {name}"),
+        )
+        .replace("Service: shop", &format!("Service: {name}"))
+        .replace("serin/wasm: {}", &format!("serin/wasm: {wasm}"))
+        .replace("steps: [{setWeight: 10}]", &format!("steps: {steps}"))
+}
+
+#[test]
+fn a_host_of_two_rollouts_is_refused_with_both_names() {
+    let steps = "[{setWeight: 10}]";
+    let first = another(
+        "first",
+        "{hosts: [shop.example.com, first.example.com]}",
+        steps,
+    );
+    let second = another("second", "{hosts: [Shop.example.com]}", steps);
+    assert_eq!(
+        errors(&[("a.yaml", &first), ("b.yaml", &second)]),
+        [
+            "b.yaml document 1: spec.strategy.canary.trafficRouting.plugins[serin/wasm].hosts[0]: \
+             is \"shop.example.com\", which Rollout default/first has already, expected one of \
+             Rollout default/second's own"
+        ]
+    );
+}
+
+#[test]
+fn rollouts_that_are_beyond_a_proxys_limits_together_are_refused() {
+    let matches: Vec<String> = (0..60)
+        .map(|i| format!("{{headerName: h{i}, headerValue: {{regex: \"a{i}.*\"}}}}"))
+        .collect();
+    let route = |i: u32| {
+        let matches = matches.join(", ");
+        format!("{{setHeaderRoute: {{name: r{i}, match: [{matches}]}}}}")
+    };
+    // Each has 180 regular expressions in force at its third step, and none at its last.
+    let steps = format!(
+        "[{}, {}, {}, {}]",
+        route(1),
+        route(2),
+        route(3),
+        "{setHeaderRoute: {name: r1}}, {setHeaderRoute: {name: r2}}, {setHeaderRoute: {name: r3}}"
+    );
+    let first = another("first", "{hosts: [a]}", &steps);
+    let second = another("second", "{hosts: [b]}", &steps);
+    read(&[("a.yaml", &first)]).unwrap();
+    let told = errors(&[("a.yaml", &first), ("b.yaml", &second)]).join("\n");
+    assert!(
+        told.starts_with("b.yaml document 1: the Rollouts together: ")
+            && told.contains("has 360 entries, expected at most 256"),
+        "{told}"
+    );
+}

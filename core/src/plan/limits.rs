@@ -5,7 +5,8 @@ use super::{Plan, Router, Step};
 use crate::field::{FieldError, FieldErrors};
 use crate::step::routes_after;
 use crate::wire::{
-    Canary, FilterConfig, HeaderRoute, MAX_ROUTES, Proxy, Role, Rule, StickyKey, VERSION,
+    Canary, FilterConfig, HeaderRoute, MAX_ROUTES, Match, Proxy, Role, Rule, StickyKey, Test,
+    VERSION,
 };
 
 /// Refuses a plan with anything in it that is beyond the filter's limits.
@@ -46,6 +47,57 @@ pub(super) fn check(plan: Plan) -> Result<Plan, FieldErrors> {
     }
 }
 
+/// Refuses Rollouts that are each within the filter's limits and beyond them together, whatever
+/// step each of them is at: a proxy that refuses a configuration goes on with the one before, for
+/// all of them.
+///
+/// # Errors
+/// The limits that are passed.
+pub fn check_together<'p>(
+    plans: impl Iterator<Item = &'p Plan> + Clone,
+) -> Result<(), FieldErrors> {
+    let bytes = |routes: &[HeaderRoute]| serde_json::to_string(routes).map_or(0, |text| text.len());
+    let conditions = |routes: &[HeaderRoute]| all_conditions(routes).count();
+    let regexes = |routes: &[HeaderRoute]| {
+        let regex = |condition: &&Match| matches!(condition.is, Test::Regex(_));
+        all_conditions(routes).filter(regex).count()
+    };
+    let sizes: [&Size; 3] = [&bytes, &conditions, &regexes];
+    for size in sizes {
+        let rules = plans.clone().enumerate().map(|(i, plan)| {
+            let (hosts, sticky) = match &plan.router {
+                Router::Wasm(wasm) => (wasm.hosts.clone(), wasm.sticky.clone()),
+                Router::Istio(_) | Router::ReplicaRatio => (Vec::new(), Vec::new()),
+            };
+            let hosts = if hosts.is_empty() {
+                vec![format!("host-{i}")]
+            } else {
+                hosts
+            };
+            rule(&hosts, &sticky, &largest_routes(plan, size))
+        });
+        config(rules.collect()).to_json()?;
+    }
+    Ok(())
+}
+
+/// What of a set of routes is limited.
+type Size = dyn Fn(&[HeaderRoute]) -> usize;
+
+fn all_conditions(routes: &[HeaderRoute]) -> impl Iterator<Item = &Match> {
+    routes
+        .iter()
+        .flat_map(|route| &route.any)
+        .flat_map(|alternative| &alternative.all)
+}
+
+/// The largest set of routes that a step of this plan leaves in force.
+fn largest_routes(plan: &Plan, size: &Size) -> Vec<HeaderRoute> {
+    let begun = (0..plan.steps.len()).filter_map(|i| plan.steps.get(..=i));
+    let sets = begun.map(|steps| routes_after(steps, &plan.managed_routes));
+    sets.max_by_key(|routes| size(routes)).unwrap_or_default()
+}
+
 /// Adds what the filter would refuse of a rule with these parts, told as parts of the field `at`.
 fn refused(
     at: &str,
@@ -55,16 +107,37 @@ fn refused(
     errors: &mut Vec<FieldError>,
 ) {
     const CANARY: &str = "rules[0].canary.";
+    let hosts = match hosts {
+        [] => &["host".to_string()],
+        some => some,
+    };
+    let Err(FieldErrors(found)) = config(vec![rule(hosts, sticky, routes)]).to_json() else {
+        return;
+    };
+    errors.extend(found.into_iter().map(|error| {
+        let part = error
+            .path
+            .strip_prefix(CANARY)
+            .or(error.path.strip_prefix("rules[0]."));
+        let part = part.unwrap_or(&error.path).trim_start_matches("routes[0].");
+        let path = match part {
+            "config" => at.to_string(), // the document as a whole
+            part => format!("{at}.{part}"),
+        };
+        FieldError {
+            path,
+            message: error.message,
+        }
+    }));
+}
+
+fn rule(hosts: &[String], sticky: &[StickyKey], routes: &[HeaderRoute]) -> Rule {
     let named = |text: &str| text.to_string();
-    let rule = Rule {
+    Rule {
         rollout: named("rollout"),
         namespace: named("namespace"),
         service: named("service"),
-        hosts: if hosts.is_empty() {
-            vec![named("host")]
-        } else {
-            hosts.to_vec()
-        },
+        hosts: hosts.to_vec(),
         stable: named("stable"),
         canary: Some(Canary {
             revision: named("canary"),
@@ -73,8 +146,12 @@ fn refused(
             sticky: sticky.to_vec(),
             routes: routes.to_vec(),
         }),
-    };
-    let config = FilterConfig {
+    }
+}
+
+fn config(rules: Vec<Rule>) -> FilterConfig {
+    let named = |text: &str| text.to_string();
+    FilterConfig {
         version: VERSION,
         generation: 0,
         name: named("plan"),
@@ -85,20 +162,6 @@ fn refused(
             pod: None,
         },
         istio_metrics: false,
-        rules: vec![rule],
-    };
-    let Err(FieldErrors(found)) = config.validate() else {
-        return;
-    };
-    errors.extend(found.into_iter().map(|error| {
-        let part = error
-            .path
-            .strip_prefix(CANARY)
-            .or(error.path.strip_prefix("rules[0]."));
-        let part = part.unwrap_or(&error.path).trim_start_matches("routes[0].");
-        FieldError {
-            path: format!("{at}.{part}"),
-            message: error.message,
-        }
-    }));
+        rules,
+    }
 }
