@@ -94,10 +94,13 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
     // Nobody else gets to what is made in it, such as the socket before its mode is set.
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
-    private
-        .create(options.state.join("logs"))
-        .with_context(|| format!("create {}", options.state.display()))?;
+    let make = |dir: &Path| {
+        let made = private.create(dir);
+        made.with_context(|| format!("create {}", dir.display()))
+    };
+    make(&options.state)?;
     own::check_directory(&options.state)?;
+    make(&options.state.join("logs"))?;
     let state = fs::canonicalize(&options.state)?;
     let standby = Standby::begin(&state, options.guard.as_deref()).await?;
     let gateway = free(options.gateway)?;
