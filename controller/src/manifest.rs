@@ -334,6 +334,9 @@ impl Reader {
             &report,
         );
         let stable = stable.or_else(|| self.selecting(&plan.namespace, pod.as_ref()?));
+        for service in [&stable, &canary].into_iter().flatten() {
+            plan.notices.extend(service.unserved());
+        }
         self.templates(&document.value, &plan, &report);
         let rollout = pod.map(|pod| Rollout {
             key: Key {

@@ -14,8 +14,12 @@ pub struct Service {
     pub name: String,
     /// The labels of the pods it selects.
     pub selector: BTreeMap<String, String>,
-    /// Where its first port leads.
+    /// Which of its ports is served: the first that says that it is HTTP, or the first.
+    pub index: usize,
+    /// Where that port leads.
     pub target: Target,
+    /// The numbers of its other ports.
+    pub others: Vec<u16>,
 }
 
 /// A port of a pod.
@@ -46,6 +50,20 @@ impl Service {
             .map(|(label, value)| (label.as_str(), value.as_str()))
     }
 
+    /// What is said of the ports that nobody serves.
+    pub fn unserved(&self) -> Option<String> {
+        let others: Vec<String> = self.others.iter().map(ToString::to_string).collect();
+        let index = self.index;
+        (!others.is_empty()).then(|| {
+            format!(
+                "Service {}: local mode serves spec.ports[{index}] and not port {} (the first with \
+                 appProtocol http, or whose name begins with http, is the one)",
+                self.name,
+                others.join(", ")
+            )
+        })
+    }
+
     /// The number of the port that the Service leads to.
     ///
     /// # Errors
@@ -63,8 +81,9 @@ impl Service {
                         .filter_map(|port| port.name.as_deref())
                         .collect();
                     format!(
-                        "spec.ports[0].targetPort: is {name:?}, expected a number or the name of \
+                        "spec.ports[{}].targetPort: is {name:?}, expected a number or the name of \
                          a container port ({})",
+                        self.index,
                         if known.is_empty() {
                             "none has a name".to_string()
                         } else {
@@ -121,21 +140,48 @@ fn read(root: &Field<'_>) -> Option<Service> {
         selector.expected("the labels of the Rollout's pods");
     }
     let ports = spec.required("ports", "a list of ports")?;
-    let Some(first) = ports.list().into_iter().next() else {
+    let all: Option<Vec<ServicePort>> = ports.list().into_iter().map(|f| port(&f)).collect();
+    let all = all?;
+    let http = all.iter().position(|port| port.http).unwrap_or_default();
+    let Some(served) = all.get(http) else {
         ports.expected("at least one port");
         return None;
     };
-    first.only(&PORT);
-    let port = first.required("port", "a port number")?.integer(1, 65535)?;
-    let target = match first.optional("targetPort") {
-        None => Target::Number(u16::try_from(port).ok()?),
-        Some(target) if target.value().is_string() => Target::Name(target.name()?.to_string()),
-        Some(target) => Target::Number(u16::try_from(target.integer(1, 65535)?).ok()?),
-    };
+    let others = all.iter().enumerate().filter(|(i, _)| *i != http);
     Some(Service {
         name: label(&name)?.to_string(),
         selector: labels,
+        index: http,
+        target: served.target.clone(),
+        others: others.map(|(_, port)| port.number).collect(),
+    })
+}
+
+/// A port of a Service.
+struct ServicePort {
+    number: u16,
+    target: Target,
+    /// Whether it says that it is HTTP, as Istio reads it.
+    http: bool,
+}
+
+fn port(field: &Field<'_>) -> Option<ServicePort> {
+    field.only(&PORT);
+    let number = |field: &Field<'_>| u16::try_from(field.integer(1, 65535)?).ok();
+    let port = number(&field.required("port", "a port number")?)?;
+    let target = match field.optional("targetPort") {
+        None => Target::Number(port),
+        Some(target) if target.value().is_string() => Target::Name(target.name()?.to_string()),
+        Some(target) => Target::Number(number(&target)?),
+    };
+    let text = |name| field.optional(name).and_then(|f| f.string());
+    let protocol = text("appProtocol").or(text("name")).unwrap_or_default();
+    let protocol = protocol.split('-').next().unwrap_or_default();
+    let http = protocol.eq_ignore_ascii_case("http");
+    Some(ServicePort {
+        number: port,
         target,
+        http,
     })
 }
 

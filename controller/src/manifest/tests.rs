@@ -351,3 +351,28 @@ fn rollouts_that_are_beyond_a_proxys_limits_together_are_refused() {
         "{told}"
     );
 }
+
+#[test]
+fn of_several_ports_the_one_that_says_http_is_served_and_the_rest_are_told() {
+    let first = "ports: [{port: 80, targetPort: http}]";
+    let several =
+        "ports: [{name: metrics, port: 9100}, {name: http-web, port: 80, targetPort: 8080}]";
+    let services = SERVICES.replace(first, several);
+    let found = read(&[("a.yaml", ROLLOUT), ("b.yaml", &services)]).unwrap();
+    let rollout = &found.rollouts[0];
+    let stable = rollout.stable.as_ref().unwrap();
+    assert_eq!(stable.target(&rollout.pod.ports), Ok(8080));
+    assert_eq!(
+        rollout.plan.notices,
+        [
+            "Service shop: local mode serves spec.ports[1] and not port 9100 (the first with \
+             appProtocol http, or whose name begins with http, is the one)"
+        ]
+    );
+
+    let wrong = SERVICES.replace(first, "ports: [{port: 80}, {port: 0}]");
+    assert_eq!(
+        errors(&[("a.yaml", ROLLOUT), ("b.yaml", &wrong)]),
+        ["b.yaml document 1: spec.ports[1].port: is 0, expected a whole number from 1 to 65535"]
+    );
+}
