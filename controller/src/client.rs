@@ -55,9 +55,7 @@ impl Client {
     /// If the HTTP client cannot be set up.
     pub fn new(state: &Path) -> Result<Client, ClientError> {
         let socket = state.join(SOCKET);
-        let http = reqwest::Client::builder()
-            .unix_socket(socket.clone())
-            .build();
+        let http = crate::http::plain().unix_socket(socket.clone()).build();
         match http {
             Ok(http) => Ok(Client { http, socket }),
             Err(source) => Err(ClientError::Broken { socket, source }),

@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod draw;
 pub mod ecds;
+pub mod http;
 pub mod local;
 pub mod manifest;
 pub mod provider;

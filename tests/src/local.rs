@@ -124,7 +124,7 @@ impl Local {
     pub fn envoy(&self, path: &str) -> String {
         let url = format!("http://{}{path}", self.doors().envoy_admin);
         runtime().block_on(async {
-            let answer = reqwest::get(url).await.expect("Envoy answers");
+            let answer = plain_http().get(url).send().await.expect("Envoy answers");
             answer.text().await.expect("with text")
         })
     }
@@ -142,11 +142,7 @@ impl Local {
     fn ask_prometheus(&self, parameters: &[(&str, &str)]) -> Vec<f64> {
         let url = format!("http://{}/api/v1/query", self.doors().prometheus);
         let answer: Value = runtime().block_on(async {
-            let asked = reqwest::Client::new()
-                .get(url)
-                .query(parameters)
-                .send()
-                .await;
+            let asked = plain_http().get(url).query(parameters).send().await;
             asked
                 .expect("Prometheus answers")
                 .json()
@@ -186,10 +182,7 @@ impl Local {
         let runtime = runtime();
         let socket = self.state().join("serin.sock");
         runtime.block_on(async {
-            let client = reqwest::Client::builder()
-                .unix_socket(socket)
-                .build()
-                .ok()?;
+            let client = serin::http::plain().unix_socket(socket).build().ok()?;
             let answer = client
                 .get(format!("http://serin{path}"))
                 .send()
@@ -296,6 +289,10 @@ impl Drop for Local {
             eprintln!("--- serin.log\n{}", self.log());
         }
     }
+}
+
+fn plain_http() -> reqwest::Client {
+    serin::http::plain().build().expect("an HTTP client")
 }
 
 /// A runtime for a few requests.

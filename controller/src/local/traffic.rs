@@ -59,7 +59,7 @@ impl Traffic {
     pub fn start(aim: Aim) -> Result<Traffic, reqwest::Error> {
         // An answer later than this is none: no one waits longer for a page.
         const PATIENCE: Duration = Duration::from_secs(15);
-        let http = reqwest::Client::builder()
+        let http = crate::http::plain()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)

@@ -66,7 +66,7 @@ pub(super) struct World {
     changed: Arc<Notify>,
     /// For Envoy's admin and Prometheus' readiness.
     client: reqwest::Client,
-    /// For measurements, which bring their own patience.
+    /// For measurements over http, which bring their own patience.
     asking: reqwest::Client,
     source: Source,
     gone: Gone,
@@ -110,7 +110,7 @@ impl World {
         changed: Arc<Notify>,
     ) -> anyhow::Result<World> {
         let (tell, results) = mpsc::unbounded_channel();
-        let client = reqwest::Client::builder()
+        let client = crate::http::plain()
             .no_proxy()
             .timeout(Duration::from_secs(2))
             .build()?;
@@ -123,7 +123,7 @@ impl World {
             counter,
             changed,
             client,
-            asking: reqwest::Client::builder().no_proxy().build()?,
+            asking: crate::provider::prometheus::client()?,
             source: Source::of(Vec::new(), Instant::now()),
             gone: Gone::default(),
             trouble: Trouble::default(),

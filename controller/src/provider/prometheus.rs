@@ -1,17 +1,34 @@
 //! Prometheus: a query in, the values of its series out.
 
 use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serin_core::analysis::{Outcome, PrometheusQuery};
 use serin_core::time::Timestamp;
 
+use crate::http;
+
 mod answer;
+mod trouble;
 
 /// An answer of many thousand series is a mistake in the query, and must not fill the memory.
 const LARGEST_ANSWER: usize = 16 << 20;
 
-/// Asks Prometheus for the query's value at `now`. What comes back is the measurement's outcome,
-/// or the message of its error.
+/// What [`measure`] asks addresses with http by.
+///
+/// # Errors
+/// If the HTTP client cannot be set up.
+pub fn client() -> reqwest::Result<Client> {
+    // It trusts nobody, so behind https it would report the certificate, which is not to blame.
+    let by_http = Policy::custom(|attempt| match attempt.url().scheme() {
+        "https" => attempt.error("it redirects to https (give that address)"),
+        _ => Policy::default().redirect(attempt),
+    });
+    http::plain().no_proxy().redirect(by_http).build()
+}
+
+/// Asks Prometheus for the query's value at `now`, with a [`client`] where the address has http.
+/// What comes back is the measurement's outcome, or the message of its error.
 ///
 /// # Errors
 /// What went wrong, with the query and the address, and what to look at.
@@ -28,7 +45,10 @@ pub async fn measure(
         Ok(answered) => answered,
         Err(_) => Err(format!("no answer within {:?}", query.timeout)),
     };
-    answered.map_err(|why| format!("query {:?} at {address}: {why}", query.query))
+    answered.map_err(|why| {
+        let address = trouble::without_secrets(address);
+        format!("query {:?} at {address}: {why}", query.query)
+    })
 }
 
 async fn ask(
@@ -38,6 +58,8 @@ async fn ask(
     now: Timestamp,
 ) -> Result<Outcome, String> {
     let url = url(query, address, now)?;
+    let trusting = trusting(client, query, &url)?;
+    let client = &trusting;
     let mut response = send(request(client, query, Method::POST, &url)).await?;
     // Some proxies before Prometheus let only GET through.
     if [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED].contains(&response.status()) {
@@ -52,11 +74,9 @@ async fn ask(
 fn url(query: &PrometheusQuery, address: &str, now: Timestamp) -> Result<Url, String> {
     let mut url = Url::parse(&format!("{}/api/v1/query", address.trim_end_matches('/')))
         .map_err(|why| format!("the address is no URL: {why}"))?;
-    if url.scheme() != "http" {
-        return Err(format!(
-            "{} is not supported yet, expected http",
-            url.scheme()
-        ));
+    if !["http", "https"].contains(&url.scheme()) {
+        let scheme = url.scheme();
+        return Err(format!("{scheme} is not supported, expected http or https"));
     }
     let seconds = now.0.div_euclid(1000);
     let millis = now.0.rem_euclid(1000);
@@ -64,6 +84,17 @@ fn url(query: &PrometheusQuery, address: &str, now: Timestamp) -> Result<Url, St
         .append_pair("query", &query.query)
         .append_pair("time", &format!("{seconds}.{millis:03}"));
     Ok(url)
+}
+
+/// The client that trusts whom the query says. One for https is made for each measurement, so that
+/// a root certificate added to the machine is seen by the next one.
+fn trusting(http: &Client, query: &PrometheusQuery, url: &Url) -> Result<Client, String> {
+    let builder = match (query.insecure, url.scheme()) {
+        (true, _) => http::insecure(),
+        (false, "https") => http::verified(),
+        _ => return Ok(http.clone()),
+    };
+    builder.no_proxy().build().map_err(|why| trouble::of(&why))
 }
 
 fn request(client: &Client, query: &PrometheusQuery, method: Method, url: &Url) -> RequestBuilder {
@@ -90,28 +121,12 @@ fn request(client: &Client, query: &PrometheusQuery, method: Method, url: &Url) 
 }
 
 async fn send(request: RequestBuilder) -> Result<Response, String> {
-    request.send().await.map_err(|why| {
-        let hint = if why.is_connect() {
-            " (is Prometheus running, and the address right?)"
-        } else {
-            ""
-        };
-        format!("{}{hint}", cause(&why))
-    })
-}
-
-/// The innermost cause: the outer ones repeat the URL.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    request.send().await.map_err(|why| trouble::of(&why))
 }
 
 async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|why| cause(&why))? {
+    while let Some(chunk) = response.chunk().await.map_err(|why| trouble::of(&why))? {
         if body.len() + chunk.len() > LARGEST_ANSWER {
             let most = LARGEST_ANSWER >> 20;
             return Err(format!(

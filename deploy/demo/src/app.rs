@@ -96,7 +96,7 @@ fn router(options: Options) -> anyhow::Result<Router> {
     };
     let app = Arc::new(App {
         options,
-        http: reqwest::Client::builder().timeout(PATIENCE).build()?,
+        http: serin::http::plain().timeout(PATIENCE).build()?,
         begun: AtomicU64::new(0),
         counts: Mutex::new(counts),
     });

@@ -86,7 +86,7 @@ fn who_answers(ask: &Ask, address: IpAddr) -> Answer {
 
 /// Follows no redirect (a redirect is an answer) and knows no proxy.
 fn client() -> Option<reqwest::Client> {
-    reqwest::Client::builder()
+    crate::http::plain()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .build()

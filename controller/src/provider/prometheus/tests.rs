@@ -7,6 +7,8 @@ use serin_core::analysis::metric::{BasicAuth, Header};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod tls;
+
 const NOW: Timestamp = Timestamp(1_700_000_000_250);
 
 fn query(address: &str) -> PrometheusQuery {
@@ -33,7 +35,7 @@ async fn outcome(status: u16, body: &'static str) -> Result<Outcome, String> {
     let status = StatusCode::from_u16(status).unwrap();
     let address = serve(Router::new().fallback(any(move || async move { (status, body) }))).await;
     let prefix = format!("query \"sum(rate(x[1m]))\" at {address}: ");
-    let asked = measure(&Client::new(), &query(&address), NOW).await;
+    let asked = measure(&client().unwrap(), &query(&address), NOW).await;
     asked.map_err(|why| why.strip_prefix(&prefix).expect(&why).to_string())
 }
 
@@ -141,7 +143,7 @@ async fn headers_authentication_time_and_path_are_sent() {
         username: "user".into(),
         password: "pass".into(),
     });
-    measure(&Client::new(), &query, NOW).await.unwrap();
+    measure(&client().unwrap(), &query, NOW).await.unwrap();
     let expected = format!("POST /prometheus/api/v1/query Basic dXNlcjpwYXNz team {FORM}");
     assert_eq!(*seen.lock().unwrap(), [expected]);
 }
@@ -152,7 +154,7 @@ async fn where_only_get_is_allowed_get_is_tried() {
     let noted = seen.clone();
     let route = get(move |request: Request| note(noted.clone(), request));
     let address = serve(Router::new().route("/api/v1/query", route)).await;
-    measure(&Client::new(), &query(&address), NOW)
+    measure(&client().unwrap(), &query(&address), NOW)
         .await
         .unwrap();
     assert_eq!(
@@ -167,7 +169,7 @@ async fn a_server_that_is_not_there_is_named_with_a_hint() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    let why = measure(&Client::new(), &query(&address), NOW)
+    let why = measure(&client().unwrap(), &query(&address), NOW)
         .await
         .unwrap_err();
     assert!(
@@ -186,7 +188,7 @@ async fn an_answer_that_does_not_come_is_waited_for_no_longer_than_asked() {
     let address = serve(Router::new().fallback(forever)).await;
     let mut query = query(&address);
     query.timeout = Duration::from_millis(20);
-    let why = measure(&Client::new(), &query, NOW).await.unwrap_err();
+    let why = measure(&client().unwrap(), &query, NOW).await.unwrap_err();
     assert!(why.ends_with("no answer within 20ms"), "{why}");
 }
 
@@ -195,13 +197,13 @@ async fn an_address_that_cannot_be_asked_is_refused() {
     let why = |address: Option<&str>| {
         let mut query = query("");
         query.address = address.map(Into::into);
-        async move { measure(&Client::new(), &query, NOW).await.unwrap_err() }
+        async move { measure(&client().unwrap(), &query, NOW).await.unwrap_err() }
     };
     assert!(why(None).await.starts_with("no address of Prometheus"));
     assert!(
-        why(Some("https://p"))
+        why(Some("ftp://p"))
             .await
-            .ends_with("https is not supported yet, expected http")
+            .ends_with("ftp is not supported, expected http or https")
     );
     assert!(
         why(Some("prometheus"))

@@ -27,7 +27,8 @@ async fn it_names_its_version_and_counts_what_it_answers_and_what_it_asks() {
     let ledger = serve(options("v1", &["--error-rate=0.5"])).await;
     let url = format!("--dependency=http://{ledger}/");
     let shop = serve(options("v7", &[&url])).await;
-    let get = |path: &str| reqwest::get(format!("http://{shop}{path}"));
+    let client = serin::http::plain().build().unwrap();
+    let get = |path: &str| client.get(format!("http://{shop}{path}")).send();
 
     let first = get("/buy").await.unwrap();
     assert_eq!(
@@ -53,7 +54,9 @@ async fn a_dependency_that_is_not_there_is_a_bad_gateway() {
     let url = format!("--dependency=http://{}/", nobody.local_addr().unwrap());
     drop(nobody);
     let shop = serve(options("v1", &[&url])).await;
-    let answer = reqwest::get(format!("http://{shop}/")).await.unwrap();
+    let client = serin::http::plain().build().unwrap();
+    let answer = client.get(format!("http://{shop}/")).send();
+    let answer = answer.await.unwrap();
     assert_eq!(answer.status().as_u16(), 502);
 }
 

@@ -29,7 +29,7 @@ impl Gateway {
     pub(super) fn new(url: &str) -> anyhow::Result<Gateway> {
         Ok(Gateway {
             url: url.to_string(),
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: serin::http::plain().no_proxy().build()?,
         })
     }
 
