@@ -6,7 +6,7 @@ use serin::ecds;
 use serin_core::wire::{FilterConfig, VARIANT_HEADER, Variant};
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ impl Envoy {
         let dir = tempfile::tempdir().expect("a directory for Envoy");
         let (listener, admin) = (free_address(), free_address());
         fs::write(dir.path().join("filter.wasm"), serin_filter_module::MODULE).expect("the module");
-        write_filter(dir.path().to_path_buf(), config);
+        write_filter(dir.path(), config);
         let bootstrap = dir.path().join("envoy.json");
         let source = json!({
             "resource_api_version": "V3",
@@ -74,7 +74,7 @@ impl Envoy {
 
     /// Has it load another configuration.
     pub fn configure(&self, config: &FilterConfig) {
-        write_filter(self.dir.path().to_path_buf(), config);
+        write_filter(self.dir.path(), config);
     }
 
     /// The values of a statistic, one for each set of labels.
@@ -106,7 +106,7 @@ impl Drop for Envoy {
 }
 
 /// Envoy watches for a file that is moved into place.
-fn write_filter(dir: PathBuf, config: &FilterConfig) {
+fn write_filter(dir: &Path, config: &FilterConfig) {
     let code = json!({"local": {"filename": dir.join("filter.wasm")}});
     let document = json!({"resources": [ecds::extension(config, &code)]});
     let (new, path) = (dir.join("ecds.new"), dir.join("ecds.json"));

@@ -70,7 +70,7 @@ pub fn check_together<'p>(
                 Router::Istio(_) | Router::ReplicaRatio => (Vec::new(), Vec::new()),
             };
             let hosts = if hosts.is_empty() {
-                vec![format!("host-{i}")]
+                vec![format!("rollout-{i}.invalid")] // a name that nobody's host can have
             } else {
                 hosts
             };
