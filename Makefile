@@ -6,11 +6,14 @@ ENVOY_VERSION := 1.40.0
 PROMETHEUS_VERSION := 2.42
 ETCD_VERSION := 3.7.0
 KUBERNETES_VERSION := 1.37.2
+# The only version of Istio that Go's module proxy knows by a name; about 1.31.
+ISTIO_VERSION := 0.0.0-20260827124520-eed52ebb66ad
+ARGO_ROLLOUTS_VERSION := 1.10.2
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-api rust check test demo bench manifests clean
+.PHONY: help setup setup-cluster rust check test demo bench manifests clean
 
 # A plain `cargo` command means the default members: all but the crates that are wasm only.
 WASM := --target wasm32-unknown-unknown -p serin-filter -p serin-noop-filter
@@ -31,11 +34,15 @@ check: rust ## Formatting, lints on native and wasm, documentation; all warnings
 	cargo clippy --locked $(WASM) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-setup-api: ## Build etcd and the Kubernetes API server into .tools/bin (once, some minutes)
+setup-cluster: ## Build Kubernetes, istiod and Argo Rollouts into .tools/bin (once, a quarter of an hour)
 	@.ci/setup etcd $(ETCD_VERSION)
 	@.ci/setup kube-apiserver $(KUBERNETES_VERSION)
+	@.ci/setup kube-controller-manager $(KUBERNETES_VERSION)
+	@.ci/setup pilot-discovery $(ISTIO_VERSION)
+	@.ci/setup rollouts-controller $(ARGO_ROLLOUTS_VERSION)
+	@.ci/setup kubectl-argo-rollouts $(ARGO_ROLLOUTS_VERSION)
 
-test: setup setup-api ## All tests, with the real Envoy, Prometheus and Kubernetes API server
+test: setup setup-cluster ## All tests, with the real Envoy, Prometheus, Kubernetes and istiod
 	cargo build --locked
 	cargo test --locked
 
