@@ -12,7 +12,7 @@ mod tree;
 use serin_core::time::Timestamp;
 use unicode_width::UnicodeWidthStr;
 
-use crate::view::{RevisionView, RolloutView};
+use crate::view::{RevisionView, RolloutView, Strategy};
 
 pub use age::age;
 pub use paint::{Colour, Paint};
@@ -82,6 +82,15 @@ fn step_of(view: &RolloutView) -> String {
     format!("{}/{}", view.step_index, view.steps.len())
 }
 
+/// The strategy's name.
+fn strategy(view: &RolloutView) -> &'static str {
+    match view.strategy {
+        Strategy::Canary => "Canary",
+        Strategy::BlueGreen => "BlueGreen",
+        Strategy::Unknown => "unknown",
+    }
+}
+
 fn facts(view: &RolloutView, paint: Paint) -> String {
     let mut lines = Vec::new();
     let mut fact = |name: &str, value: String| lines.push(format!("{name:<17}{value}\n"));
@@ -96,12 +105,14 @@ fn facts(view: &RolloutView, paint: Paint) -> String {
     if !view.message.is_empty() {
         fact("Message:", view.message.clone());
     }
-    fact("Strategy:", "Canary".to_string());
+    fact("Strategy:", strategy(view).to_string());
     if !view.steps.is_empty() {
         fact("  Step:", step_of(view));
     }
-    fact("  SetWeight:", percent(view.set_weight_bp));
-    fact("  ActualWeight:", percent(view.actual_weight_bp));
+    if view.strategy == Strategy::Canary {
+        fact("  SetWeight:", percent(view.set_weight_bp));
+        fact("  ActualWeight:", percent(view.actual_weight_bp));
+    }
     if !view.header_routes.is_empty() {
         fact("  HeaderRoutes:", view.header_routes.join(", "));
     }
@@ -117,13 +128,13 @@ fn facts(view: &RolloutView, paint: Paint) -> String {
     for (i, notice) in view.notices.iter().enumerate() {
         fact(if i == 0 { "Notices:" } else { "" }, notice.clone());
     }
-    let count = Replicas::of(view);
+    let count = view.replicas;
     fact("Replicas:", String::new());
     fact("  Desired:", view.desired.to_string());
     fact("  Current:", count.current.to_string());
     fact("  Updated:", count.updated.to_string());
     fact("  Ready:", count.ready.to_string());
-    fact("  Available:", count.ready.to_string());
+    fact("  Available:", count.available.to_string());
     lines
         .iter()
         .map(|line| format!("{}\n", line.trim_end()))
@@ -135,12 +146,17 @@ fn images(view: &RolloutView, paint: Paint) -> Vec<String> {
     let mut seen: Vec<(&str, Vec<&str>)> = Vec::new();
     let in_use = |r: &&RevisionView| r.role.is_some() || !r.pods.is_empty();
     for revision in view.revisions.iter().filter(in_use) {
-        let known = seen.iter().position(|(image, _)| *image == revision.image);
-        let at = known.unwrap_or_else(|| {
-            seen.push((&revision.image, Vec::new()));
-            seen.len() - 1
-        });
-        seen[at].1.extend(revision.role.as_deref());
+        for image in &revision.images {
+            let known = seen.iter().position(|(other, _)| other == image);
+            let at = known.unwrap_or_else(|| {
+                seen.push((image, Vec::new()));
+                seen.len() - 1
+            });
+            let roles = &mut seen[at].1;
+            roles.extend(revision.role.as_deref());
+            // Two containers may share an image.
+            roles.dedup();
+        }
     }
     seen.into_iter()
         .map(|(image, roles)| {
@@ -151,24 +167,6 @@ fn images(view: &RolloutView, paint: Paint) -> Vec<String> {
             }
         })
         .collect()
-}
-
-/// How many pods there are.
-struct Replicas {
-    current: usize,
-    updated: usize,
-    ready: usize,
-}
-
-impl Replicas {
-    fn of(view: &RolloutView) -> Replicas {
-        let pods = || view.revisions.iter().flat_map(|revision| &revision.pods);
-        Replicas {
-            current: pods().count(),
-            updated: view.revisions.first().map_or(0, |newest| newest.pods.len()),
-            ready: pods().filter(|pod| pod.ready).count(),
-        }
-    }
 }
 
 /// Lays cells out in columns, two spaces apart. A cell is its text and how it is painted; the

@@ -1,7 +1,7 @@
 //! Rollouts as a table, one a line.
 
-use super::{Cell, Replicas, columns, percent, step_of};
-use crate::view::RolloutView;
+use super::{Cell, columns, percent, step_of, strategy};
+use crate::view::{RolloutView, Strategy};
 
 /// The Rollouts in a table; with their namespaces if `namespaces` says so.
 pub fn list(views: &[RolloutView], namespaces: bool) -> String {
@@ -28,10 +28,15 @@ pub fn list(views: &[RolloutView], namespaces: bool) -> String {
 }
 
 fn row(view: &RolloutView) -> Vec<Cell> {
-    let count = Replicas::of(view);
+    const NONE: &str = "-";
+    let count = view.replicas;
     let step = match view.steps.is_empty() {
-        true => "-".to_string(),
+        true => NONE.to_string(),
         false => step_of(view),
+    };
+    let weight = match view.strategy {
+        Strategy::Canary => percent(view.set_weight_bp),
+        Strategy::BlueGreen | Strategy::Unknown => NONE.to_string(),
     };
     let status = match &view.stale {
         None => format!("{:?}", view.phase),
@@ -40,13 +45,13 @@ fn row(view: &RolloutView) -> Vec<Cell> {
     vec![
         view.namespace.as_str().into(),
         view.name.as_str().into(),
-        "Canary".into(),
+        strategy(view).into(),
         status.into(),
         step.into(),
-        percent(view.set_weight_bp).into(),
+        weight.into(),
         format!("{}/{}", count.ready, count.current).into(),
         view.desired.to_string().into(),
         count.updated.to_string().into(),
-        count.ready.to_string().into(),
+        count.available.to_string().into(),
     ]
 }

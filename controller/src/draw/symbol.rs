@@ -3,7 +3,7 @@
 use serin_core::step::{Phase, RunPhase};
 
 use super::paint::Colour;
-use crate::view::{PodView, RevisionView};
+use crate::view::{PodView, SetHealth};
 
 const GOOD: (&str, Colour) = ("✔", Colour::Green);
 const BAD: (&str, Colour) = ("✖", Colour::Red);
@@ -37,16 +37,13 @@ pub(super) fn run(phase: RunPhase) -> (&'static str, Colour) {
 }
 
 /// How a ReplicaSet stands, and the word for it.
-pub(super) fn replica_set(set: &RevisionView) -> ((&'static str, Colour), &'static str) {
-    let ready = set.pods.iter().filter(|pod| pod.ready).count();
-    if set.desired == 0 && set.pods.is_empty() {
-        (NEUTRAL, "ScaledDown")
-    } else if ready >= set.desired as usize && set.desired > 0 {
-        (GOOD, "Healthy")
-    } else if set.pods.iter().any(|pod| self::pod(pod) == BAD) {
-        (BAD, "Degraded")
-    } else {
-        (UNDER_WAY, "Progressing")
+pub(super) fn replica_set(health: SetHealth) -> ((&'static str, Colour), &'static str) {
+    match health {
+        SetHealth::Healthy => (GOOD, "Healthy"),
+        SetHealth::Progressing => (UNDER_WAY, "Progressing"),
+        SetHealth::ScaledDown => (NEUTRAL, "ScaledDown"),
+        SetHealth::Degraded => (BAD, "Degraded"),
+        SetHealth::ReplicaFailure => (BAD, "ReplicaFailure"),
     }
 }
 
@@ -55,8 +52,10 @@ pub(super) fn pod(pod: &PodView) -> (&'static str, Colour) {
     match pod.status.as_str() {
         "Running" | "Completed" => GOOD,
         "Pending" | "ContainerCreating" | "PodInitializing" | "Terminating" => UNDER_WAY,
-        status if status.contains("ImagePull") => WARNING,
-        status if status.starts_with("Error") || status == "CrashLoopBackOff" => BAD,
+        _ if pod.is_broken() => BAD,
+        status if status.contains("ImagePull") || status.contains("Err") => WARNING,
+        "RegistryUnavailable" => WARNING,
+        status if status.starts_with("Init:") => UNDER_WAY,
         _ => UNKNOWN,
     }
 }

@@ -1,7 +1,7 @@
 use serin_core::step::{Phase, RunPhase};
 
 use super::*;
-use crate::view::{PodView, RunView, Stale, StepView};
+use crate::view::{PodView, Replicas, RunView, SetHealth, Stale, StepView};
 
 #[test]
 fn a_release_that_waits_is_shown_with_its_steps_and_its_tree() {
@@ -93,11 +93,76 @@ fn a_set_without_pods_is_scaled_down() {
     let mut view = waiting();
     view.revisions[1].pods.clear();
     view.revisions[1].desired = 0;
+    view.revisions[1].health = SetHealth::of(0, &[]);
     view.revisions[1].role = None;
     let text = rollout(&view, NOW, Paint::PLAIN);
     let line = text.lines().find(|line| line.contains("shop-aaa")).unwrap();
     assert_eq!(spaced(line), "└──⧉ shop-aaa ReplicaSet • ScaledDown 10m");
     assert!(!text.contains("shop:1"), "{text}");
+}
+
+#[test]
+fn a_pod_of_several_containers_is_shown_with_all_of_them() {
+    let mut view = waiting();
+    let stable = &mut view.revisions[1];
+    stable.images = vec!["shop:1".into(), "mesh:7".into(), "mesh:7".into()];
+    stable.pods[0].containers = 3;
+    stable.scale_down_at = Some(NOW);
+    let text = spaced(&rollout(&view, NOW, Paint::PLAIN));
+    assert!(
+        text.contains("shop:1 (stable)\nmesh:7 (stable)\nGateway"),
+        "{text}"
+    );
+    assert!(text.contains("ready:1/3"), "{text}");
+    assert!(text.contains("stable,delay:passed"), "{text}");
+}
+
+#[test]
+fn a_run_outlives_its_replica_set() {
+    let mut view = waiting();
+    let canary = &mut view.revisions[0];
+    canary.replica_set.clear();
+    canary.pods.clear();
+    let text = spaced(&rollout(&view, NOW, Paint::PLAIN));
+    let expected = "├──# revision:2\n│ └──α shop-bbb-2-1 AnalysisRun";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn another_strategy_has_no_weights() {
+    let mut view = waiting();
+    view.strategy = Strategy::BlueGreen;
+    view.steps.clear();
+    let text = rollout(&view, NOW, Paint::PLAIN);
+    assert!(text.contains("Strategy:        BlueGreen\n"), "{text}");
+    assert!(!text.contains("Weight:"), "{text}");
+    let table = spaced(&list(&[view], false));
+    assert!(
+        table.contains("shop BlueGreen Paused - - 2/3 2 1 2"),
+        "{table}"
+    );
+}
+
+#[test]
+fn what_a_pod_lacks_is_seen_by_its_sign() {
+    for (status, sign) in [
+        ("Running", "✔"),
+        ("Init:0/1", "◌"),
+        ("ContainerCreating", "◌"),
+        ("ImagePullBackOff", "⚠"),
+        ("ErrImagePull", "⚠"),
+        ("Error", "⚠"),
+        ("Error: exit status 1", "✖"),
+        ("CrashLoopBackOff", "✖"),
+        ("ExitCode:3", "✖"),
+        ("SchedulingGated", "?"),
+    ] {
+        let pod = PodView {
+            status: status.into(),
+            ..pod("shop-1", 1)
+        };
+        assert_eq!(symbol::pod(&pod).0, sign, "{status}");
+    }
 }
 
 #[test]
@@ -216,6 +281,7 @@ fn waiting() -> RolloutView {
         phase: Phase::Paused,
         message: "CanaryPauseStep".into(),
         created: before(600),
+        strategy: Strategy::Canary,
         steps: vec![
             step("setWeight: 0.05"),
             step("pause: until promoted"),
@@ -226,6 +292,7 @@ fn waiting() -> RolloutView {
         actual_weight_bp: 5,
         header_routes: vec!["by-header".into()],
         desired: 2,
+        replicas: Replicas::of(&[canary(), stable()]),
         revisions: vec![canary(), stable()],
         notices: Vec::new(),
         gateway: "http://127.0.0.1:8080".into(),
@@ -238,14 +305,16 @@ fn canary() -> RevisionView {
         number: 2,
         replica_set: "shop-bbb".into(),
         hash: "bbb".into(),
-        image: "shop:2".into(),
+        images: vec!["shop:2".into()],
         role: Some("canary".into()),
         desired: 1,
+        health: SetHealth::Progressing,
         created: before(60),
         scale_down_at: None,
         pods: vec![PodView {
             status: "Pending".into(),
             ready: false,
+            ready_containers: 0,
             restarts: 1,
             ..pod("shop-bbb-1", 60)
         }],
@@ -267,9 +336,10 @@ fn stable() -> RevisionView {
         number: 1,
         replica_set: "shop-aaa".into(),
         hash: "aaa".into(),
-        image: "shop:1".into(),
+        images: vec!["shop:1".into()],
         role: Some("stable".into()),
         desired: 2,
+        health: SetHealth::Healthy,
         created: before(600),
         scale_down_at: Some(NOW.plus(std::time::Duration::from_secs(30))),
         pods: vec![pod("shop-aaa-1", 600), pod("shop-aaa-2", 600)],
@@ -282,6 +352,8 @@ fn pod(name: &str, seconds: i64) -> PodView {
         name: name.into(),
         status: "Running".into(),
         ready: true,
+        ready_containers: 1,
+        containers: 1,
         restarts: 0,
         created: before(seconds),
         address: "127.0.0.2:8080".into(),

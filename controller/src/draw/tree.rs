@@ -67,7 +67,9 @@ impl Tree {
 
     fn revision(&mut self, revision: &RevisionView, indent: &str) {
         let (branch_to_set, below_set) = branch(indent, revision.runs.is_empty());
-        self.replica_set(revision, &branch_to_set);
+        if !revision.replica_set.is_empty() {
+            self.replica_set(revision, &branch_to_set);
+        }
         for (i, pod) in revision.pods.iter().enumerate() {
             let (branch, _) = branch(&below_set, i + 1 == revision.pods.len());
             self.pod(pod, &branch);
@@ -79,13 +81,16 @@ impl Tree {
     }
 
     fn replica_set(&mut self, set: &RevisionView, branch: &str) {
-        let (icon, status) = symbol::replica_set(set);
+        let (icon, status) = symbol::replica_set(set.health);
         let role = set.role.iter().map(|role| Cell {
             text: role.clone(),
             painted: self.paint.role(role),
         });
         let delay = set.scale_down_at.filter(|_| !set.pods.is_empty());
-        let delay = delay.map(|at| format!("delay:{}", age(at.since(self.now))).into());
+        let delay = delay.map(|at| match at > self.now {
+            true => format!("delay:{}", age(at.since(self.now))).into(),
+            false => Cell::from("delay:passed"),
+        });
         let info = role.chain(delay).collect();
         let line = Line {
             name: format!("⧉ {}", set.replica_set),
@@ -99,7 +104,7 @@ impl Tree {
     }
 
     fn pod(&mut self, pod: &PodView, branch: &str) {
-        let ready = format!("ready:{}/1", u8::from(pod.ready));
+        let ready = format!("ready:{}/{}", pod.ready_containers, pod.containers);
         let restarts = (pod.restarts > 0).then(|| format!("restarts:{}", pod.restarts));
         let line = Line {
             name: format!("□ {}", pod.name),

@@ -262,6 +262,7 @@ impl Sets {
         };
         let view = |replica: &Replica, leaving: bool| {
             let status = replica.status();
+            let ready = !leaving && status.ready_since.is_some();
             PodView {
                 name: replica.name.clone(),
                 status: if leaving {
@@ -269,7 +270,9 @@ impl Sets {
                 } else {
                     status.text
                 },
-                ready: !leaving && status.ready_since.is_some(),
+                ready,
+                ready_containers: u32::from(ready),
+                containers: 1,
                 restarts: status.restarts,
                 created: replica.created,
                 address: SocketAddr::new(replica.address, set.port).to_string(),

@@ -7,7 +7,9 @@ use serin_core::wire::WEIGHT_ALL;
 
 use super::record::{Record, Revision};
 use crate::runs::Run;
-use crate::view::{PodView, RevisionView, RolloutView, RunView, Stale, StepView};
+use crate::view::{
+    PodView, Replicas, RevisionView, RolloutView, RunView, SetHealth, Stale, StepView, Strategy,
+};
 
 /// What a view is made of.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,12 @@ pub fn view(shown: Shown<'_>, pods: impl Fn(&str) -> Vec<PodView>) -> RolloutVie
     } = shown;
     let state = &record.state;
     let routes = shown.traffic.and_then(|traffic| traffic.canary.as_ref());
+    let revisions: Vec<RevisionView> = record
+        .revisions
+        .iter()
+        .rev()
+        .map(|revision| revision_view(shown, revision, pods(&revision.hash)))
+        .collect();
     RolloutView {
         name: plan.name.clone(),
         namespace: plan.namespace.clone(),
@@ -47,6 +55,7 @@ pub fn view(shown: Shown<'_>, pods: impl Fn(&str) -> Vec<PodView>) -> RolloutVie
             _ => decision.why.to_string(),
         },
         created: record.created,
+        strategy: Strategy::Canary,
         steps: plan
             .steps
             .iter()
@@ -67,12 +76,8 @@ pub fn view(shown: Shown<'_>, pods: impl Fn(&str) -> Vec<PodView>) -> RolloutVie
             })
             .unwrap_or_default(),
         desired: plan.replicas,
-        revisions: record
-            .revisions
-            .iter()
-            .rev()
-            .map(|revision| revision_view(shown, revision, pods(&revision.hash)))
-            .collect(),
+        replicas: Replicas::of(&revisions),
+        revisions,
         notices: shown.notices.to_vec(),
         gateway: shown.gateway.to_string(),
         stale: shown.stale.cloned(),
@@ -126,9 +131,10 @@ fn revision_view(shown: Shown<'_>, revision: &Revision, pods: Vec<PodView>) -> R
         number: revision.number,
         replica_set: format!("{}-{}", shown.plan.name, revision.hash),
         hash: revision.hash.clone(),
-        image: image.as_str().unwrap_or_default().to_string(),
+        images: vec![image.as_str().unwrap_or_default().to_string()],
         role: role.map(str::to_string),
         desired: revision.desired,
+        health: SetHealth::of(revision.desired, &pods),
         created: revision.created,
         scale_down_at: state.scale_down_at.get(&revision.hash).copied(),
         pods,

@@ -1,6 +1,7 @@
 use serin_core::time::Timestamp;
 
 use super::*;
+use crate::view::{Replicas, Strategy};
 
 #[test]
 fn a_watch_ends_with_a_release_of_the_files_as_they_are() {
@@ -29,12 +30,14 @@ fn view(phase: Phase, stale: Option<Stale>) -> RolloutView {
         phase,
         message: String::new(),
         created: Timestamp(1),
+        strategy: Strategy::Canary,
         steps: Vec::new(),
         step_index: 0,
         set_weight_bp: 0,
         actual_weight_bp: 0,
         header_routes: Vec::new(),
         desired: 1,
+        replicas: Replicas::default(),
         revisions: Vec::new(),
         notices: Vec::new(),
         gateway: String::new(),

@@ -4,6 +4,7 @@ use serin_core::step::Phase;
 use serin_core::time::Timestamp;
 
 use super::*;
+use crate::view::{Replicas, Strategy};
 
 #[test]
 fn views_asked_for_after_an_edit_are_never_those_of_the_files_before() {
@@ -58,12 +59,14 @@ fn view(phase: Phase, stale: Option<Stale>) -> RolloutView {
         phase,
         message: String::new(),
         created: Timestamp(1),
+        strategy: Strategy::Canary,
         steps: Vec::new(),
         step_index: 0,
         set_weight_bp: 0,
         actual_weight_bp: 0,
         header_routes: Vec::new(),
         desired: 1,
+        replicas: Replicas::default(),
         revisions: Vec::new(),
         notices: Vec::new(),
         gateway: String::new(),

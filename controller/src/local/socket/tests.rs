@@ -6,6 +6,7 @@ use super::*;
 use crate::client::{Client, ClientError};
 use crate::local::desk::{Board, Counter, DeskRefusal};
 use crate::local::traffic::Aim;
+use crate::view::{Replicas, Strategy};
 
 #[tokio::test]
 async fn shows_what_lies_on_the_desk() {
@@ -198,12 +199,14 @@ fn shop() -> RolloutView {
         phase: Phase::Healthy,
         message: String::new(),
         created: Timestamp(1),
+        strategy: Strategy::Canary,
         steps: Vec::new(),
         step_index: 0,
         set_weight_bp: 0,
         actual_weight_bp: 0,
         header_routes: Vec::new(),
         desired: 1,
+        replicas: Replicas::default(),
         revisions: Vec::new(),
         notices: Vec::new(),
         gateway: "http://127.0.0.1:8080".into(),
