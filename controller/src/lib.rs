@@ -7,6 +7,7 @@ pub mod clock;
 pub mod draw;
 pub mod ecds;
 pub mod http;
+pub mod kubernetes;
 pub mod local;
 pub mod manifest;
 pub mod provider;
