@@ -4,19 +4,25 @@ mod crd;
 mod get;
 mod list;
 mod local;
+mod restart;
 mod screen;
+mod set;
 mod status;
+mod terminate;
 mod verb;
 mod watch;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use serin_core::time::{DURATION_ACCEPTED, parse_duration};
 
-use crate::client::Client;
-use crate::local::{DEFAULT_STATE, guard};
+use crate::kubernetes::config;
+use crate::local::guard;
+use crate::server::{Asked, Server};
 
 /// Canary releases for Istio and Envoy, decided in the data plane.
 #[derive(Debug, Parser)]
@@ -46,6 +52,12 @@ enum Command {
     Pause(verb::Pause),
     /// Ask for an older revision's template again
     Undo(verb::Undo),
+    /// Replace all pods, a few at a time
+    Restart(restart::Restart),
+    /// Change fields of a Rollout
+    Set(set::Set),
+    /// End an analysis run as it stands
+    Terminate(terminate::Terminate),
     /// Print the CustomResourceDefinitions, for kubectl apply
     Crd,
     /// Ends what local mode leaves behind
@@ -53,21 +65,48 @@ enum Command {
     Guard(guard::Args),
 }
 
-/// The server that a command speaks to.
+/// The server that a command speaks to: a local mode or a cluster.
 #[derive(Args, Clone, Debug)]
-struct Server {
-    /// The state directory of the `serin local` to speak to
-    #[arg(long, env = "SERIN_STATE", default_value = DEFAULT_STATE)]
-    state: PathBuf,
-    /// The Rollout's namespace
-    #[arg(short, long, default_value = "default")]
-    namespace: String,
+struct Where {
+    /// The state directory of the `serin local` to speak to [env: SERIN_STATE]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
+    state: Option<PathBuf>,
+    /// The kubeconfig of the cluster to speak to [default: KUBECONFIG, then ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context [default: the one in use]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The namespace [default: the context's, in local mode `default`]
+    #[arg(short, long)]
+    namespace: Option<String>,
 }
 
-impl Server {
-    fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::new(&self.state)?)
+impl Where {
+    /// The server and the namespace that are meant.
+    async fn find(&self) -> anyhow::Result<(Server, String)> {
+        self.find_for(false).await
     }
+
+    async fn find_for(&self, all_namespaces: bool) -> anyhow::Result<(Server, String)> {
+        let asked = Asked {
+            state: self.state.clone(),
+            cluster: config::Asked {
+                kubeconfig: self.kubeconfig.clone(),
+                context: self.context.clone(),
+            },
+            all_namespaces,
+        };
+        let server = Server::find(&asked).await?;
+        let namespace = self.namespace.as_deref().unwrap_or(server.namespace());
+        let namespace = namespace.to_string();
+        Ok((server, namespace))
+    }
+}
+
+/// A duration as an option has it.
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("expected {DURATION_ACCEPTED}"))
 }
 
 /// A Rollout by its name, with or without the kind before it, as `kubectl argo rollouts` takes it.
@@ -101,6 +140,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Retry(command) => command.run().await,
         Command::Pause(command) => command.run().await,
         Command::Undo(command) => command.run().await,
+        Command::Restart(command) => command.run().await,
+        Command::Set(command) => command.run().await,
+        Command::Terminate(command) => command.run().await,
         Command::Crd => crd::run(),
         Command::Guard(args) => guard::run(args).await.map(|()| ExitCode::SUCCESS),
     };

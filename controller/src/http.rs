@@ -19,9 +19,14 @@ pub fn insecure() -> ClientBuilder {
     builder().tls_danger_accept_invalid_certs(true)
 }
 
-fn builder() -> ClientBuilder {
+/// Has this process do cryptography with ring, clients that are made elsewhere too.
+pub fn use_ring() {
     // An error says that the process has a provider already, and that one does.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn builder() -> ClientBuilder {
+    use_ring();
     #[expect(clippy::disallowed_methods, reason = "the one place")]
     Client::builder()
 }

@@ -13,5 +13,6 @@ pub mod manifest;
 pub mod provider;
 pub mod reconcile;
 pub mod runs;
+pub mod server;
 pub mod traffic_report;
 pub mod view;

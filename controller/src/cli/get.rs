@@ -1,11 +1,13 @@
 //! `serin get`: one Rollout in full.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::watch::{Shown, watch};
-use super::{Server, Target, screen};
+use super::{Target, Where, screen};
+use crate::view::RolloutView;
 use crate::{clock, draw};
 
 /// `serin get`
@@ -14,10 +16,13 @@ pub(super) struct Get {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    server: Server,
+    place: Where,
     /// Show every change until interrupted; in a pipe, one line for each
     #[arg(short, long)]
     watch: bool,
+    /// Stop watching after this many seconds
+    #[arg(long, value_name = "N", requires = "watch")]
+    timeout_seconds: Option<u64>,
     /// Plain text (as with NO_COLOR=1)
     #[arg(long)]
     no_color: bool,
@@ -25,20 +30,24 @@ pub(super) struct Get {
 
 impl Get {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let client = self.server.client()?;
-        let (namespace, name) = (&self.server.namespace, self.target.name()?);
+        let name = self.target.name()?;
+        let (server, namespace) = self.place.find().await?;
         let paint = screen::paint(self.no_color);
         if self.watch {
-            watch(|| async {
-                let view = client.rollout(namespace, name).await?;
-                Ok(Shown {
-                    picture: draw::rollout(&view, clock::now(), paint),
-                    lines: vec![draw::change(&view, paint)],
-                })
-            })
-            .await?;
+            let show = |view: &RolloutView| Shown {
+                picture: draw::rollout(view, clock::now(), paint),
+                lines: vec![draw::change(view, paint)],
+            };
+            let watched = watch(server.watch_rollout(&namespace, name), show);
+            match self.timeout_seconds.filter(|seconds| *seconds > 0) {
+                None => watched.await?,
+                // It was watched for as long as was asked for.
+                Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), watched)
+                    .await
+                    .unwrap_or(Ok(()))?,
+            }
         } else {
-            let view = client.rollout(namespace, name).await?;
+            let view = server.rollout(&namespace, name).await?;
             screen::say(&draw::rollout(&view, clock::now(), paint))?;
         }
         Ok(ExitCode::SUCCESS)

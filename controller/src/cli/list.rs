@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::watch::{Shown, watch};
-use super::{Server, screen};
-use crate::client::{Client, ClientError};
+use super::{Where, screen};
 use crate::draw;
 use crate::view::RolloutView;
 
@@ -17,8 +16,8 @@ pub(super) struct List {
     #[arg(value_parser = ["rollouts", "rollout", "ro"], hide = true)]
     kind: Option<String>,
     #[command(flatten)]
-    server: Server,
-    /// The Rollouts of every namespace
+    place: Where,
+    /// The Rollouts of every namespace (of a cluster, unless --state or SERIN_STATE is given)
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Show every change until interrupted; in a pipe, one line for each
@@ -28,24 +27,19 @@ pub(super) struct List {
 
 impl List {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let client = self.server.client()?;
+        let (server, namespace) = self.place.find_for(self.all_namespaces).await?;
+        let namespace = (!self.all_namespaces).then_some(namespace.as_str());
         if self.watch {
-            watch(|| async {
-                let picture = draw::list(&self.look(&client).await?, self.all_namespaces);
+            let show = |views: &Vec<RolloutView>| {
+                let picture = draw::list(views, self.all_namespaces);
                 let lines = picture.lines().map(str::to_string).collect();
-                Ok(Shown { picture, lines })
-            })
-            .await?;
+                Shown { picture, lines }
+            };
+            watch(server.watch_rollouts(namespace), show).await?;
         } else {
-            let views = self.look(&client).await?;
+            let views = server.rollouts(namespace).await?;
             screen::say(&draw::list(&views, self.all_namespaces))?;
         }
         Ok(ExitCode::SUCCESS)
-    }
-
-    async fn look(&self, client: &Client) -> Result<Vec<RolloutView>, ClientError> {
-        let mut views = client.rollouts().await?;
-        views.retain(|view| self.all_namespaces || view.namespace == self.server.namespace);
-        Ok(views)
     }
 }

@@ -4,14 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use futures::stream::StreamExt as _;
 use serin_core::step::Phase;
-use serin_core::time::{DURATION_ACCEPTED, parse_duration};
-use tokio::time::Instant;
 
-use super::watch::LOOK_AGAIN;
-use super::{Server, Target, screen};
-use crate::client::Client;
+use super::{Target, Where, duration, screen};
 use crate::draw;
+use crate::server::Server;
 use crate::view::{RolloutView, Stale};
 
 /// `serin status`
@@ -23,7 +21,7 @@ pub(super) struct Status {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    server: Server,
+    place: Where,
     /// Wait until it is Healthy or Degraded, with a line for every change
     #[arg(
         short,
@@ -40,46 +38,57 @@ pub(super) struct Status {
     timeout: Duration,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| format!("expected {DURATION_ACCEPTED}"))
-}
-
 impl Status {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let client = self.server.client()?;
-        let end = (!self.timeout.is_zero()).then(|| Instant::now() + self.timeout);
-        match end {
-            Some(end) if self.watch => match tokio::time::timeout_at(end, self.wait(&client)).await
-            {
-                Ok(code) => code,
-                Err(_) => anyhow::bail!("neither Healthy nor Degraded within {:?}", self.timeout),
-            },
-            _ => self.wait(&client).await,
+        let (server, namespace) = self.place.find().await?;
+        let name = self.target.name()?;
+        if !self.watch {
+            let view = server.rollout(&namespace, name).await?;
+            screen::say(&line(&view))?;
+            return Ok(code(judge(&view, false)));
+        }
+        let ended = wait(&server, &namespace, name);
+        if self.timeout.is_zero() {
+            return ended.await;
+        }
+        match tokio::time::timeout(self.timeout, ended).await {
+            Ok(code) => code,
+            Err(_) => anyhow::bail!("neither Healthy nor Degraded within {:?}", self.timeout),
         }
     }
+}
 
-    /// Prints how it stands, at every change if watching, until it is done.
-    async fn wait(&self, client: &Client) -> anyhow::Result<ExitCode> {
-        let name = self.target.name()?;
-        let mut printed = String::new();
-        loop {
-            let view = client.rollout(&self.server.namespace, name).await?;
-            let mut line = draw::status(&view);
-            if let Some(stale) = &view.stale {
-                line.push_str(&format!("\nfiles {}: {}", stale.state(), stale.why()));
-            }
-            if line != printed {
-                screen::say(&line)?;
-                printed = line;
-            }
-            if let Some(good) = judge(&view, self.watch) {
-                return Ok(match good {
-                    true => ExitCode::SUCCESS,
-                    false => ExitCode::FAILURE,
-                });
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
+/// Prints how it stands, at every change, until it is done.
+async fn wait(server: &Server, namespace: &str, name: &str) -> anyhow::Result<ExitCode> {
+    let mut views = server.watch_rollout(namespace, name);
+    let mut printed = String::new();
+    while let Some(view) = views.next().await {
+        let view = view?;
+        let line = line(&view);
+        if line != printed {
+            screen::say(&line)?;
+            printed = line;
         }
+        let judged = judge(&view, true);
+        if judged.is_some() {
+            return Ok(code(judged));
+        }
+    }
+    anyhow::bail!("nothing more is heard of {namespace}/{name}")
+}
+
+fn line(view: &RolloutView) -> String {
+    let mut line = draw::status(view);
+    if let Some(stale) = &view.stale {
+        line.push_str(&format!("\nfiles {}: {}", stale.state(), stale.why()));
+    }
+    line
+}
+
+fn code(good: Option<bool>) -> ExitCode {
+    match good {
+        Some(false) => ExitCode::FAILURE,
+        Some(true) | None => ExitCode::SUCCESS,
     }
 }
 

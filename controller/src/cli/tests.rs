@@ -19,11 +19,35 @@ fn the_spellings_of_argo_rollouts_are_understood() {
         "serin promote shop --full",
         "serin retry rollout shop",
         "serin undo shop --to-revision=2",
+        "serin list rollouts -A --watch",
+        "serin get rollout shop --context prod --watch --timeout-seconds 60",
+        "serin restart shop --in 10s",
+        "serin restart shop -i 10s -n prod",
+        "serin set image shop app=shop:2 mesh=mesh:8",
+        "serin set image shop *=shop:2 --kubeconfig /a",
+        "serin terminate analysisrun shop-1 -n prod",
+        "serin terminate ar shop-1",
     ] {
         if let Err(error) = Cli::try_parse_from(line.split(' ')) {
             panic!("{line}: {error}");
         }
     }
+}
+
+#[test]
+fn a_local_mode_and_a_cluster_are_not_named_together() {
+    for option in ["--kubeconfig", "--context"] {
+        let line = ["serin", "get", "shop", "--state", "a", option, "b"];
+        let error = Cli::try_parse_from(line).unwrap_err().to_string();
+        assert!(error.contains("cannot be used with"), "{error}");
+    }
+}
+
+#[test]
+fn an_image_names_its_container() {
+    let error = Cli::try_parse_from(["serin", "set", "image", "shop", "shop:2"]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("expected CONTAINER=IMAGE"), "{error}");
 }
 
 #[test]

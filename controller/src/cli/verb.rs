@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serin_core::verb::Verb;
 
-use super::{Server, Target, screen};
+use super::{Target, Where, screen};
 
 /// `serin promote`
 #[derive(Args, Debug)]
@@ -13,7 +13,7 @@ pub(super) struct Promote {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    server: Server,
+    place: Where,
     /// Skip all steps and analysis that are left
     #[arg(long)]
     full: bool,
@@ -25,7 +25,7 @@ pub(super) struct Abort {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    server: Server,
+    place: Where,
 }
 
 /// `serin retry`
@@ -34,7 +34,7 @@ pub(super) struct Retry {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    server: Server,
+    place: Where,
 }
 
 /// `serin pause`
@@ -43,7 +43,7 @@ pub(super) struct Pause {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    server: Server,
+    place: Where,
 }
 
 /// `serin undo`
@@ -52,7 +52,7 @@ pub(super) struct Undo {
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
-    server: Server,
+    place: Where,
     /// The revision to go back to; without it, the one before the current
     #[arg(long, value_name = "N")]
     to_revision: Option<u64>,
@@ -61,25 +61,25 @@ pub(super) struct Undo {
 impl Promote {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let verb = Verb::Promote { full: self.full };
-        act(&self.server, &self.target, verb).await
+        act(&self.place, &self.target, verb).await
     }
 }
 
 impl Abort {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        act(&self.server, &self.target, Verb::Abort).await
+        act(&self.place, &self.target, Verb::Abort).await
     }
 }
 
 impl Retry {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        act(&self.server, &self.target, Verb::Retry).await
+        act(&self.place, &self.target, Verb::Retry).await
     }
 }
 
 impl Pause {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        act(&self.server, &self.target, Verb::Pause).await
+        act(&self.place, &self.target, Verb::Pause).await
     }
 }
 
@@ -87,13 +87,14 @@ impl Undo {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         // Argo Rollouts takes 0 for the one before the current.
         let to_revision = self.to_revision.filter(|revision| *revision > 0);
-        act(&self.server, &self.target, Verb::Undo { to_revision }).await
+        act(&self.place, &self.target, Verb::Undo { to_revision }).await
     }
 }
 
-async fn act(server: &Server, target: &Target, verb: Verb) -> anyhow::Result<ExitCode> {
-    let client = server.client()?;
-    let said = client.verb(&server.namespace, target.name()?, verb).await?;
+async fn act(place: &Where, target: &Target, verb: Verb) -> anyhow::Result<ExitCode> {
+    let name = target.name()?;
+    let (server, namespace) = place.find().await?;
+    let said = server.verb(&namespace, name, verb).await?;
     screen::say(&said)?;
     Ok(ExitCode::SUCCESS)
 }

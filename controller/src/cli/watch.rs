@@ -1,13 +1,11 @@
-//! Looking again and again until nobody wants to see more.
+//! Showing what comes until nobody wants to see more.
 
-use std::future::Future;
 use std::time::Duration;
 
-use super::screen;
-use crate::client::ClientError;
+use futures::stream::{BoxStream, StreamExt as _};
 
-/// How often a watcher looks: soon enough for an eye, seldom enough to cost nothing.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(250);
+use super::screen;
+use crate::server::ServerError;
 
 /// What a watcher shows of one look: a picture for a terminal, lines for a pipe.
 pub(super) struct Shown {
@@ -17,16 +15,28 @@ pub(super) struct Shown {
     pub(super) lines: Vec<String>,
 }
 
-/// Shows what `look` sees until interrupted.
-pub(super) async fn watch<F>(look: impl Fn() -> F) -> anyhow::Result<()>
-where
-    F: Future<Output = Result<Shown, ClientError>>,
-{
+/// Shows what comes until interrupted. A picture is painted anew every second too: its ages grow.
+pub(super) async fn watch<V>(
+    mut views: BoxStream<'static, Result<V, ServerError>>,
+    show: impl Fn(&V) -> Shown,
+) -> anyhow::Result<()> {
+    const PAINT_AGAIN: Duration = Duration::from_secs(1);
     let terminal = screen::is_terminal();
+    let mut ticks = tokio::time::interval(PAINT_AGAIN);
+    let mut last = None;
     let mut first = true;
     let mut printed = Vec::new();
     loop {
-        let shown = look().await?;
+        tokio::select! {
+            next = views.next() => match next {
+                Some(view) => last = Some(view?),
+                None => return Ok(()),
+            },
+            _ = ticks.tick(), if terminal => {}
+        }
+        let Some(shown) = last.as_ref().map(&show) else {
+            continue;
+        };
         if terminal {
             screen::repaint(&shown.picture, first)?;
         } else {
@@ -36,6 +46,5 @@ where
             printed = shown.lines;
         }
         first = false;
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

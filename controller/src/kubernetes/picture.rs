@@ -3,7 +3,7 @@
 mod phase;
 mod pod;
 mod revision;
-mod run;
+pub(super) mod run;
 mod steps;
 
 use std::sync::Arc;
@@ -93,14 +93,14 @@ fn canary(rollout: &Rollout) -> &Value {
 }
 
 /// The revision that an object belongs to, 0 if it does not say.
-fn revision_of(meta: &ObjectMeta) -> u64 {
+pub(super) fn revision_of(meta: &ObjectMeta) -> u64 {
     let annotations = meta.annotations.as_ref();
     let text = annotations.and_then(|annotations| annotations.get(REVISION));
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// Whether an object belongs to the owner with this uid.
-fn is_owned(meta: &ObjectMeta, owner: Option<&str>) -> bool {
+pub(super) fn is_owned(meta: &ObjectMeta, owner: Option<&str>) -> bool {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
     owners
         .iter()
