@@ -14,7 +14,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, Config, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serin_core::revision::HASH_LABEL;
 
@@ -52,7 +52,10 @@ impl Cluster {
     /// If no cluster is known, or what is known of it is of no use.
     pub async fn find(asked: &Asked) -> Result<Cluster, ConfigError> {
         crate::http::use_ring();
-        let config = config::config(asked).await?;
+        Cluster::at(config::config(asked).await?)
+    }
+
+    fn at(config: Config) -> Result<Cluster, ConfigError> {
         let namespace = config.default_namespace.clone();
         let url = config.cluster_url.to_string();
         let url = url.trim_end_matches('/').to_string();

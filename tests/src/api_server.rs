@@ -5,9 +5,10 @@ use http::Request;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -78,6 +79,21 @@ impl ApiServer {
             ..AuthInfo::default()
         };
         Client::try_from(config).expect("a client")
+    }
+
+    /// A kubeconfig for programs that may do everything.
+    pub fn kubeconfig(&self) -> PathBuf {
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "tests",
+            "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
+            "clusters": [{"name": "tests", "cluster": {
+                "server": format!("https://{}", self.address), "insecure-skip-tls-verify": true,
+            }}],
+            "users": [{"name": "tests", "user": {"token": TOKEN}}],
+        });
+        let path = self.dir.path().join("kubeconfig");
+        fs::write(&path, config.to_string()).expect("a kubeconfig");
+        path
     }
 
     /// Sends a request and reads the JSON that is answered. Refusals are answers too.

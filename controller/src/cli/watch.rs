@@ -40,11 +40,19 @@ pub(super) async fn watch<V>(
         if terminal {
             screen::repaint(&shown.picture, first)?;
         } else {
-            for line in shown.lines.iter().filter(|line| !printed.contains(*line)) {
-                screen::say(line)?;
+            let said: Vec<String> = shown.lines.iter().map(|line| words(line)).collect();
+            for (line, said) in shown.lines.iter().zip(&said) {
+                if !printed.contains(said) {
+                    screen::say(line)?;
+                }
             }
-            printed = shown.lines;
+            printed = said;
         }
         first = false;
     }
+}
+
+/// A line apart from how its columns are laid out, which depends on the lines beside it.
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }

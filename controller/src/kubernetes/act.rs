@@ -209,3 +209,6 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
