@@ -29,6 +29,15 @@ pub use error::ClusterError;
 /// The label that ReplicaSets of Rollouts and their pods have, and those of Deployments do not.
 const SETS_AND_PODS: &str = HASH_LABEL;
 
+/// How much of a Rollout is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The Rollout by itself: how it stands.
+    Outline,
+    /// With its revisions: their ReplicaSets, pods and analysis runs.
+    Whole,
+}
+
 /// Speaks to the API server of one cluster.
 #[derive(Clone)]
 pub struct Cluster {
@@ -78,8 +87,16 @@ impl Cluster {
     ///
     /// # Errors
     /// If the cluster does not answer, or knows no such Rollout.
-    pub async fn rollout(&self, namespace: &str, name: &str) -> Result<RolloutView, ClusterError> {
+    pub async fn rollout(
+        &self,
+        namespace: &str,
+        name: &str,
+        extent: Extent,
+    ) -> Result<RolloutView, ClusterError> {
         let rollout = Arc::new(self.object(namespace, name).await?);
+        if extent == Extent::Outline {
+            return Ok(outline(&rollout));
+        }
         let labelled = ListParams::default().labels(SETS_AND_PODS);
         let all = ListParams::default();
         let (sets, pods, runs) = tokio::try_join!(

@@ -10,7 +10,7 @@ use serin_core::verb::Verb;
 
 use crate::client::{Client, ClientError};
 use crate::kubernetes::config::{self, ConfigError};
-use crate::kubernetes::{Cluster, ClusterError};
+use crate::kubernetes::{Cluster, ClusterError, Extent};
 use crate::local::DEFAULT_STATE;
 use crate::local::socket::SOCKET;
 use crate::view::RolloutView;
@@ -123,14 +123,19 @@ impl Server {
         }
     }
 
-    /// One Rollout.
+    /// One Rollout. A local mode always shows the whole of it.
     ///
     /// # Errors
     /// If the server does not answer, or knows no such Rollout.
-    pub async fn rollout(&self, namespace: &str, name: &str) -> Result<RolloutView, ServerError> {
+    pub async fn rollout(
+        &self,
+        namespace: &str,
+        name: &str,
+        extent: Extent,
+    ) -> Result<RolloutView, ServerError> {
         match self {
             Server::Local { client, .. } => Ok(client.rollout(namespace, name).await?),
-            Server::Cluster(cluster) => Ok(cluster.rollout(namespace, name).await?),
+            Server::Cluster(cluster) => Ok(cluster.rollout(namespace, name, extent).await?),
         }
     }
 
@@ -166,6 +171,7 @@ impl Server {
         &self,
         namespace: &str,
         name: &str,
+        extent: Extent,
     ) -> BoxStream<'static, Result<RolloutView, ServerError>> {
         match self {
             Server::Local { client, .. } => {
@@ -178,7 +184,7 @@ impl Server {
                 })
             }
             Server::Cluster(cluster) => {
-                let views = cluster.watch_rollout(namespace, name);
+                let views = cluster.watch_rollout(namespace, name, extent);
                 views.map(|view| Ok(view?)).boxed()
             }
         }

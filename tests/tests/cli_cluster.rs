@@ -86,7 +86,7 @@ fn status_ends_as_the_plugin_ends() {
             ("healthy", json!({"phase": "Healthy", "message": null})),
             (
                 "degraded",
-                json!({"phase": "Degraded", "message": "RolloutAborted: by hand"}),
+                json!({"phase": "Degraded", "message": "RolloutAborted: by hand", "abort": true}),
             ),
             (
                 "paused",
@@ -109,6 +109,40 @@ fn status_ends_as_the_plugin_ends() {
                 );
             }
         }
+    });
+}
+
+#[test]
+fn a_status_needs_no_more_than_to_read_rollouts() {
+    with_cluster(async |client, kubeconfig| {
+        let namespace = namespace(&client, "reader").await;
+        let healthy = json!({"phase": "Healthy", "message": null});
+        Shop::create(&client, &namespace, "shop", healthy).await;
+        objects::allow_reading_rollouts(&client, "reader").await;
+        let text = std::fs::read_to_string(kubeconfig).expect("a kubeconfig");
+        let mut config: Value = serde_json::from_str(&text).expect("is JSON");
+        config["users"][0]["user"]["as"] = json!("reader");
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("config");
+        std::fs::write(&file, config.to_string()).expect("a kubeconfig");
+        let programs = Programs::new(&file, &namespace);
+        for line in [
+            &["status", "shop", "--watch=false"][..],
+            &["status", "shop"],
+        ] {
+            assert_eq!(programs.must_serin(line), "Healthy\n");
+        }
+        assert!(programs.must_serin(&["list"]).contains("shop"));
+        let refused = programs.serin(&["get", "shop"]);
+        assert!(
+            refused.err.contains("is forbidden: User \"reader\""),
+            "{refused:#?}"
+        );
+        let refused = programs.serin(&["pause", "shop"]);
+        assert!(
+            refused.err.contains("cannot patch resource \"rollouts\""),
+            "{refused:#?}"
+        );
     });
 }
 
@@ -337,7 +371,8 @@ fn a_watch_in_a_pipe_has_a_line_for_each_change() {
         let mut list = programs.watch(&["list", "-w"]);
         let mut status = programs.watch(&["status", "shop"]);
         let first = "॥ shop: Paused - CanaryPauseStep, step 1/3, weight 5";
-        assert_eq!(get.line().as_deref(), Some(first));
+        let line = get.line();
+        assert_eq!(line.as_deref(), Some(first), "{}", get.errors());
         assert!(spaced(&list.line().expect("a heading")).starts_with("NAME STRATEGY"));
         let row = list.line().map(|line| spaced(&line));
         assert_eq!(row.as_deref(), Some("shop Canary Paused 1/3 5 2/3 3 1 2"));

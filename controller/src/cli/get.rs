@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::watch::{Shown, watch};
 use super::{Target, Where, screen};
+use crate::kubernetes::Extent;
 use crate::view::RolloutView;
 use crate::{clock, draw};
 
@@ -38,7 +39,7 @@ impl Get {
                 picture: draw::rollout(view, clock::now(), paint),
                 lines: vec![draw::change(view, paint)],
             };
-            let watched = watch(server.watch_rollout(&namespace, name), show);
+            let watched = watch(server.watch_rollout(&namespace, name, Extent::Whole), show);
             match self.timeout_seconds.filter(|seconds| *seconds > 0) {
                 None => watched.await?,
                 // It was watched for as long as was asked for.
@@ -47,7 +48,7 @@ impl Get {
                     .unwrap_or(Ok(()))?,
             }
         } else {
-            let view = server.rollout(&namespace, name).await?;
+            let view = server.rollout(&namespace, name, Extent::Whole).await?;
             screen::say(&draw::rollout(&view, clock::now(), paint))?;
         }
         Ok(ExitCode::SUCCESS)

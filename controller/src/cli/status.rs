@@ -9,6 +9,7 @@ use serin_core::step::Phase;
 
 use super::{Target, Where, duration, screen};
 use crate::draw;
+use crate::kubernetes::Extent;
 use crate::server::Server;
 use crate::view::{RolloutView, Stale};
 
@@ -43,7 +44,7 @@ impl Status {
         let (server, namespace) = self.place.find().await?;
         let name = self.target.name()?;
         if !self.watch {
-            let view = server.rollout(&namespace, name).await?;
+            let view = server.rollout(&namespace, name, Extent::Outline).await?;
             screen::say(&line(&view))?;
             return Ok(code(judge(&view, false)));
         }
@@ -60,7 +61,7 @@ impl Status {
 
 /// Prints how it stands, at every change, until it is done.
 async fn wait(server: &Server, namespace: &str, name: &str) -> anyhow::Result<ExitCode> {
-    let mut views = server.watch_rollout(namespace, name);
+    let mut views = server.watch_rollout(namespace, name, Extent::Outline);
     let mut printed = String::new();
     while let Some(view) = views.next().await {
         let view = view?;

@@ -9,7 +9,8 @@ pub fn list(views: &[RolloutView], namespaces: bool) -> String {
         "NAMESPACE",
         "NAME",
         "STRATEGY",
-        "STATUS",
+        // As wide as the longest phase: a line that a watcher adds later stands below it too.
+        "STATUS     ",
         "STEP",
         "SET-WEIGHT",
         "READY",

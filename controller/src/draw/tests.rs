@@ -177,8 +177,8 @@ fn the_step_at_which_a_release_is_stuck_is_marked_and_none_after_an_abort() {
 #[test]
 fn a_list_has_a_line_for_each() {
     let expected = "\
-NAMESPACE  NAME  STRATEGY  STATUS  STEP  SET-WEIGHT  READY  DESIRED  UP-TO-DATE  AVAILABLE
-default    shop  Canary    Paused  1/3   0.05        2/3    2        1           2
+NAMESPACE  NAME  STRATEGY  STATUS       STEP  SET-WEIGHT  READY  DESIRED  UP-TO-DATE  AVAILABLE
+default    shop  Canary    Paused       1/3   0.05        2/3    2        1           2
 ";
     assert_eq!(list(&[waiting()], true), expected);
     assert!(list(&[waiting()], false).starts_with("NAME  STRATEGY"));

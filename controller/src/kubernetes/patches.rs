@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use serin_core::verb::VerbRefusal;
 
-use super::picture::is_observed;
+use super::picture::{ABORTED, is_observed};
 use crate::api::{Rollout, RolloutStatus};
 
 /// What to write into a Rollout, as merge patches.
@@ -132,9 +132,8 @@ fn in_flight(rollout: &Rollout) -> Result<(), VerbRefusal> {
 }
 
 fn why_aborted(status: &RolloutStatus) -> String {
-    const REASON: &str = "RolloutAborted: ";
     let message = status.message.as_deref().unwrap_or_default();
-    match message.strip_prefix(REASON) {
+    match message.strip_prefix(ABORTED) {
         Some(why) => why.to_string(),
         None => "its controller has not said why yet".to_string(),
     }

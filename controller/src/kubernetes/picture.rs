@@ -17,6 +17,7 @@ use serin_core::time::Timestamp;
 use crate::api::{AnalysisRun, Rollout, RolloutStatus};
 use crate::view::{Replicas, RolloutView, Strategy};
 
+pub(super) use phase::ABORTED;
 pub use phase::is_observed;
 
 /// The annotation that numbers revisions: on Rollouts, ReplicaSets and AnalysisRuns.

@@ -16,23 +16,33 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::picture::{Objects, outline, picture};
-use super::{Cluster, ClusterError, SETS_AND_PODS};
+use super::{Cluster, ClusterError, Extent, SETS_AND_PODS};
 use crate::api::{AnalysisRun, Rollout};
 use crate::view::RolloutView;
 
 /// One change of a release is several writes, one soon after the other: only the last is shown.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// This many failures in a row, with growing waits between them, take half a minute.
-const FAILURES_MAX: u32 = 5;
+/// How long a cluster may be out of reach until a watch is given up: longer than its API server
+/// takes to start again.
+const OUT_OF_REACH: Duration = Duration::from_secs(30);
+
+/// Failures further apart than this have nothing to do with each other: kube waits for 30 seconds
+/// at most, and tries for as long. That it has succeeded in between is not told.
+const APART: Duration = Duration::from_secs(90);
 
 /// Watches of several kinds, as one.
 struct Watches {
     changes: SelectAll<BoxStream<'static, Change>>,
     /// How many have not yet told all there is.
     unlisted: usize,
-    /// Failures since the last change.
-    failures: u32,
+    failing: Option<Failing>,
+}
+
+/// Failures one after the other.
+struct Failing {
+    since: Instant,
+    last: Instant,
 }
 
 enum Change {
@@ -49,7 +59,7 @@ impl Watches {
         Watches {
             unlisted: changes.len(),
             changes: select_all(changes),
-            failures: 0,
+            failing: None,
         }
     }
 
@@ -74,8 +84,7 @@ impl Watches {
             Some(Change::Listed) => self.unlisted -= 1,
             Some(Change::Changed) => {}
             Some(Change::Failed(error)) => {
-                self.failures += 1;
-                return match self.unlisted > 0 || self.failures > FAILURES_MAX {
+                return match self.unlisted > 0 || self.failing_for() > OUT_OF_REACH {
                     true => Err(error),
                     false => Ok(false),
                 };
@@ -83,8 +92,18 @@ impl Watches {
             // Watches have no end.
             None => return Ok(false),
         }
-        self.failures = 0;
+        self.failing = None;
         Ok(true)
+    }
+
+    /// How long it has failed, now that it fails.
+    fn failing_for(&mut self) -> Duration {
+        let now = Instant::now();
+        let failing = self.failing.take();
+        let failing = failing.filter(|failing| now - failing.last < APART);
+        let since = failing.map_or(now, |failing| failing.since);
+        self.failing = Some(Failing { since, last: now });
+        now - since
     }
 }
 
@@ -112,17 +131,22 @@ where
     (store, changes.boxed())
 }
 
-/// One Rollout and all that may belong to it.
+/// One Rollout.
 struct One {
     cluster: Cluster,
     namespace: String,
     name: String,
     rollout: Store<Rollout>,
+    revisions: Option<Revisions>,
+    watches: Watches,
+    shown: Option<RolloutView>,
+}
+
+/// All that may belong to it.
+struct Revisions {
     sets: Store<ReplicaSet>,
     pods: Store<Pod>,
     runs: Store<AnalysisRun>,
-    watches: Watches,
-    shown: Option<RolloutView>,
 }
 
 /// The Rollouts of one namespace, or of all.
@@ -139,30 +163,39 @@ impl Cluster {
         &self,
         namespace: &str,
         name: &str,
+        extent: Extent,
     ) -> BoxStream<'static, Result<RolloutView, ClusterError>> {
-        let client = &self.client;
         let by_name = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let by_label = watcher::Config::default().labels(SETS_AND_PODS);
-        let all = watcher::Config::default();
-        let (rollout, one) = follow(Api::namespaced(client.clone(), namespace), by_name);
-        let (sets, two) = follow(Api::namespaced(client.clone(), namespace), by_label.clone());
-        let (pods, three) = follow(Api::namespaced(client.clone(), namespace), by_label);
-        let (runs, four) = follow(Api::namespaced(client.clone(), namespace), all);
+        let (rollout, changes) = follow(self.rollouts_api(Some(namespace)), by_name);
+        let mut all = vec![changes];
+        let revisions = (extent == Extent::Whole).then(|| {
+            let (revisions, changes) = self.follow_revisions(namespace);
+            all.extend(changes);
+            revisions
+        });
         let watched = One {
             cluster: self.clone(),
             namespace: namespace.to_string(),
             name: name.to_string(),
             rollout,
-            sets,
-            pods,
-            runs,
-            watches: Watches::of(vec![one, two, three, four]),
+            revisions,
+            watches: Watches::of(all),
             shown: None,
         };
         futures::stream::unfold(watched, |mut watched| async {
             Some((watched.next().await, watched))
         })
         .boxed()
+    }
+
+    fn follow_revisions(&self, namespace: &str) -> (Revisions, [BoxStream<'static, Change>; 3]) {
+        let client = &self.client;
+        let by_label = watcher::Config::default().labels(SETS_AND_PODS);
+        let all = watcher::Config::default();
+        let (sets, one) = follow(Api::namespaced(client.clone(), namespace), by_label.clone());
+        let (pods, two) = follow(Api::namespaced(client.clone(), namespace), by_label);
+        let (runs, three) = follow(Api::namespaced(client.clone(), namespace), all);
+        (Revisions { sets, pods, runs }, [one, two, three])
     }
 
     /// The Rollouts of a namespace, or of all, without their revisions: now and whenever one
@@ -196,12 +229,15 @@ impl One {
                     None => self.cluster.unknown(&self.namespace, &self.name).await,
                 });
             };
-            let view = picture(&Objects {
-                rollout,
-                sets: self.sets.state(),
-                pods: self.pods.state(),
-                runs: self.runs.state(),
-            });
+            let view = match &self.revisions {
+                None => outline(&rollout),
+                Some(revisions) => picture(&Objects {
+                    rollout,
+                    sets: revisions.sets.state(),
+                    pods: revisions.pods.state(),
+                    runs: revisions.runs.state(),
+                }),
+            };
             if self.shown.as_ref() != Some(&view) {
                 self.shown = Some(view.clone());
                 return Ok(view);
@@ -223,5 +259,64 @@ impl Many {
                 return Ok(views);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    /// What comes, this many seconds after the one before.
+    fn watches(changes: Vec<(u64, Change)>) -> Watches {
+        let after = |(seconds, change)| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            change
+        };
+        let changes = stream::iter(changes).then(after).chain(stream::pending());
+        Watches::of(vec![changes.boxed()])
+    }
+
+    fn failed() -> Change {
+        Change::Failed(watcher::Error::NoResourceVersion)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_answer_may_be_a_failure() {
+        let mut watches = watches(vec![(0, failed())]);
+        assert!(watches.changed().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_may_be_out_of_reach_for_a_while() {
+        let mut watches = watches(vec![
+            (0, Change::Listed),
+            (1, failed()),
+            (14, failed()),
+            (14, failed()),
+            (1, Change::Changed),
+            (1, failed()),
+            (14, failed()),
+            // Longer than a series of failures goes on: it was within reach in between.
+            (600, failed()),
+            (14, failed()),
+            (1, Change::Changed),
+        ]);
+        for _ in 0..3 {
+            assert!(watches.changed().await.is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_stays_out_of_reach_is_given_up() {
+        let mut watches = watches(vec![
+            (0, Change::Listed),
+            (1, failed()),
+            (16, failed()),
+            (16, failed()),
+        ]);
+        assert!(watches.changed().await.is_ok());
+        assert!(watches.changed().await.is_err());
     }
 }

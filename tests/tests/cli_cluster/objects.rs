@@ -3,7 +3,7 @@
 use http::Request;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::PostParams;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use serin::api;
 use serin_tests::api_server::{JSON, MERGE};
@@ -20,10 +20,7 @@ pub(super) async fn send(
     kind: &str,
     body: Value,
 ) -> Value {
-    let request = Request::builder().method(method).uri(path);
-    let request = request.header("content-type", kind);
-    let request = request.body(body.to_string().into_bytes());
-    let answer = client.request(request.expect("is a request")).await;
+    let answer = client.request(request(method, path, kind, &body)).await;
     answer.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{body:#}"))
 }
 
@@ -44,19 +41,26 @@ pub(super) async fn install(client: &Client) {
     }
     let started = Instant::now();
     for definition in api::definitions() {
-        let name = definition.name_any();
-        while !is_established(&kinds, &name).await {
-            assert!(started.elapsed() < Duration::from_secs(60), "{name}");
+        // A kind is listed a little later than it is said to be established.
+        let path = format!("{GROUP}/{}?limit=1", definition.spec.names.plural);
+        while let Err(error) = client
+            .request_text(request("GET", &path, JSON, &Value::Null))
+            .await
+        {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{path}: {error}"
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }
 }
 
-async fn is_established(kinds: &Api<CustomResourceDefinition>, name: &str) -> bool {
-    let definition = kinds.get(name).await.expect("it is there");
-    let conditions = definition.status.and_then(|status| status.conditions);
-    let mut conditions = conditions.unwrap_or_default().into_iter();
-    conditions.any(|c| c.type_ == "Established" && c.status == "True")
+fn request(method: &str, path: &str, kind: &str, body: &Value) -> Request<Vec<u8>> {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("content-type", kind);
+    let request = request.body(body.to_string().into_bytes());
+    request.expect("is a request")
 }
 
 /// A namespace of a test's own.
@@ -65,6 +69,26 @@ pub(super) async fn namespace(client: &Client, name: &str) -> String {
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     send(client, "POST", "/api/v1/namespaces", JSON, body).await;
     name
+}
+
+/// Allows a user to read Rollouts, and nothing else.
+pub(super) async fn allow_reading_rollouts(client: &Client, user: &str) {
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+    let role = json!({"metadata": {"name": user}, "rules": [{"apiGroups": ["argoproj.io"],
+        "resources": ["rollouts"], "verbs": ["get", "list", "watch"]}]});
+    send(client, "POST", &format!("{RBAC}/clusterroles"), JSON, role).await;
+    let group = "rbac.authorization.k8s.io";
+    let binding = json!({"metadata": {"name": user},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": user},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}]});
+    send(
+        client,
+        "POST",
+        &format!("{RBAC}/clusterrolebindings"),
+        JSON,
+        binding,
+    )
+    .await;
 }
 
 /// A Rollout in the middle of a release, with a ReplicaSet for each of its two revisions.

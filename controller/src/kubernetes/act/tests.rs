@@ -9,6 +9,7 @@ use axum::{Router, routing};
 use kube::Config;
 
 use super::*;
+use crate::kubernetes::Extent;
 
 /// What was written, where.
 type Written = Arc<Mutex<Vec<(String, Value)>>>;
@@ -40,7 +41,10 @@ async fn the_status_is_written_first_and_with_the_spec_where_it_is_no_subresourc
 #[tokio::test]
 async fn a_server_without_the_kind_is_told_apart_from_one_without_the_rollout() {
     let cluster = api_server(true, Written::default()).await;
-    let error = cluster.rollout("default", "shoe").await.unwrap_err();
+    let error = cluster
+        .rollout("default", "shoe", Extent::Whole)
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "rollout default/shoe is unknown, expected one of default/shop"

@@ -5,6 +5,9 @@ use serin_core::step::Phase;
 
 use crate::api::Rollout;
 
+/// How the message of a release begins that was taken back.
+pub(in crate::kubernetes) const ABORTED: &str = "RolloutAborted: ";
+
 /// The phase and why.
 pub(super) fn phase(rollout: &Rollout) -> (Phase, String) {
     let under_way = |why: &str| (Phase::Progressing, why.to_string());
@@ -24,6 +27,10 @@ pub(super) fn phase(rollout: &Rollout) -> (Phase, String) {
         return under_way("no controller has acted on it yet");
     };
     let message = status.message.clone().unwrap_or_default();
+    // Whoever retries takes the abort away, and the controller then says something else.
+    if status.abort != Some(true) && message.starts_with(ABORTED) {
+        return under_way("waiting for rollout to be retried");
+    }
     match serde_json::from_value(Value::String(phase.clone())) {
         Ok(phase) => (phase, message),
         Err(_) => (Phase::Progressing, format!("{phase}: {message}")),

@@ -111,6 +111,19 @@ fn a_pause_that_is_taken_away_is_about_to_end() {
 }
 
 #[test]
+fn an_abort_that_is_taken_away_is_about_to_end() {
+    let mut demo = demo();
+    demo[0]["status"]["message"] = json!("RolloutAborted: Rollout aborted update to revision 31");
+    demo[0]["status"]["abort"] = json!(true);
+    assert!(draw::status(&picture(&objects(&demo))).starts_with("Degraded - RolloutAborted"));
+    demo[0]["status"]["abort"] = json!(false);
+    assert_eq!(
+        draw::status(&picture(&objects(&demo))),
+        "Progressing - waiting for rollout to be retried"
+    );
+}
+
+#[test]
 fn a_rollout_that_nobody_acts_on_is_not_healthy() {
     let mut demo = demo();
     demo[0]["status"] = Value::Null;
