@@ -6,6 +6,7 @@ pub mod config;
 mod error;
 pub mod patches;
 pub mod picture;
+mod proxy;
 pub mod template;
 mod watch;
 mod workload;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
+use super::proxy;
+
 /// What a user says of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
@@ -88,15 +90,24 @@ pub(super) async fn config(asked: &Asked) -> Result<Config, ConfigError> {
             tried: tried(&places),
         });
     };
-    check_context(asked, &kubeconfig, &files)?;
+    let context = context(asked, &kubeconfig, &files)?;
+    let says_proxy = says_proxy(&kubeconfig, &context);
     let options = KubeConfigOptions {
-        context: asked.context.clone(),
+        context: Some(context),
         ..KubeConfigOptions::default()
     };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    config.map_err(|error| ConfigError::Kubeconfig {
+    let mut config = config.map_err(|error| ConfigError::Kubeconfig {
         why: format!("{}: {error}", names(&files)),
-    })
+    })?;
+    let variable = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
+    let no_proxy = variable("NO_PROXY").or_else(|| variable("no_proxy"));
+    let host = config.cluster_url.host().unwrap_or_default();
+    // What the kubeconfig itself says of a proxy, holds.
+    if !says_proxy && proxy::is_direct(host, &no_proxy.unwrap_or_default()) {
+        config.proxy_url = None;
+    }
+    Ok(config)
 }
 
 /// The kubeconfig files in one, and where they are; none if there are none. As with kubectl, those
@@ -141,20 +152,18 @@ fn files(places: &Places) -> Vec<PathBuf> {
     }
 }
 
-fn check_context(
+/// The context that is meant.
+fn context(
     asked: &Asked,
     kubeconfig: &Kubeconfig,
     files: &[PathBuf],
-) -> Result<(), ConfigError> {
+) -> Result<String, ConfigError> {
     let contexts = kubeconfig.contexts.iter();
     let known: Vec<&str> = contexts.map(|context| context.name.as_str()).collect();
     let current = kubeconfig.current_context.as_ref();
-    let chosen = asked
-        .context
-        .as_ref()
-        .or(current.filter(|name| !name.is_empty()));
-    match chosen {
-        Some(name) if known.contains(&name.as_str()) => Ok(()),
+    let current = current.filter(|name| !name.is_empty());
+    match asked.context.as_ref().or(current) {
+        Some(name) if known.contains(&name.as_str()) => Ok(name.clone()),
         Some(name) => Err(ConfigError::UnknownContext {
             asked: name.clone(),
             known: known.join(", "),
@@ -165,6 +174,18 @@ fn check_context(
             files: names(files),
         }),
     }
+}
+
+/// Whether the kubeconfig names a proxy for the cluster of this context.
+fn says_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
+    let contexts = kubeconfig.contexts.iter();
+    let mut named = contexts.filter(|named| named.name == context);
+    let context = named.next().and_then(|named| named.context.as_ref());
+    let clusters = kubeconfig.clusters.iter();
+    let mut named = clusters.filter(|named| Some(&named.name) == context.map(|c| &c.cluster));
+    let cluster = named.next().and_then(|named| named.cluster.as_ref());
+    let proxy = cluster.and_then(|cluster| cluster.proxy_url.as_deref());
+    proxy.is_some_and(|proxy| !proxy.is_empty())
 }
 
 fn names(files: &[PathBuf]) -> String {
@@ -195,8 +216,10 @@ mod tests {
 contexts:
 - {name: prod, context: {cluster: one, namespace: shop}}
 - {name: test, context: {cluster: one}}
+- {name: far, context: {cluster: two}}
 clusters:
 - {name: one, cluster: {server: 'https://one:6443'}}
+- {name: two, cluster: {server: 'https://two:6443', proxy-url: 'http://proxy:3128'}}
 current-context: ''
 ";
 
@@ -273,24 +296,32 @@ current-context: ''
     }
 
     #[test]
+    fn a_proxy_is_that_of_the_contexts_own_cluster() {
+        let kubeconfig = Kubeconfig::from_yaml(TWO).unwrap();
+        assert!(says_proxy(&kubeconfig, "far"));
+        assert!(!says_proxy(&kubeconfig, "prod"));
+        assert!(!says_proxy(&kubeconfig, "unknown"));
+    }
+
+    #[test]
     fn a_context_must_be_known() {
         let kubeconfig = Kubeconfig::from_yaml(TWO).unwrap();
-        let check = |context: Option<&str>| {
+        let check = |name: Option<&str>| {
             let asked = Asked {
-                context: context.map(str::to_string),
+                context: name.map(str::to_string),
                 kubeconfig: None,
             };
-            let checked = check_context(&asked, &kubeconfig, &[PathBuf::from("/a")]);
+            let checked = context(&asked, &kubeconfig, &[PathBuf::from("/a")]);
             checked.map_err(|error| error.to_string())
         };
-        assert_eq!(check(Some("prod")), Ok(()));
+        assert_eq!(check(Some("prod")), Ok("prod".to_string()));
         assert_eq!(
             check(Some("live")).unwrap_err(),
-            "context \"live\" is unknown, expected one of prod, test (in /a)"
+            "context \"live\" is unknown, expected one of prod, test, far (in /a)"
         );
         assert_eq!(
             check(None).unwrap_err(),
-            "no context is in use in /a, expected --context with one of prod, test"
+            "no context is in use in /a, expected --context with one of prod, test, far"
         );
     }
 }
