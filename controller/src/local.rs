@@ -22,11 +22,12 @@ mod world;
 
 use std::fs;
 use std::future::Future;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::net::UnixListener;
@@ -103,7 +104,7 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
     make(&options.state.join("logs"))?;
     let state = fs::canonicalize(&options.state)?;
     let standby = Standby::begin(&state, options.guard.as_deref()).await?;
-    let gateway = free(options.gateway)?;
+    let gateway = free(options.gateway).await?;
     let (store, memory) = Store::open(&state)?;
     let module = match &options.module {
         Some(path) => fs::read(path).with_context(|| format!("read {}", path.display()))?,
@@ -200,12 +201,26 @@ impl Local {
 const LAST_CALL: Duration = Duration::from_secs(5);
 
 /// The address with a port that is free now, so that a conflict is told before anything starts.
-fn free(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(wanted).with_context(|| {
-        format!("listen on {wanted} for the gateway (--gateway takes another address)")
-    })?;
-    Ok(listener.local_addr()?)
+async fn free(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let asked = Instant::now();
+    loop {
+        match TcpListener::bind(wanted) {
+            Ok(listener) => return Ok(listener.local_addr()?),
+            // The Envoy of an instance that was killed a moment ago may not be all gone.
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse && asked.elapsed() < LEAVING => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(e) => {
+                return Err(e).with_context(|| {
+                    format!("listen on {wanted} for the gateway (--gateway takes another address)")
+                });
+            }
+        }
+    }
 }
+
+/// How long the kernel may take to close the sockets of a process that was killed.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// PATH with the directory of this executable first.
 fn path_with_own_directory() -> anyhow::Result<String> {
