@@ -4,6 +4,7 @@ mod analysis;
 mod limits;
 mod matches;
 mod rollout;
+mod routing;
 mod steps;
 mod strategy;
 

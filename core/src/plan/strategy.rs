@@ -4,9 +4,9 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::rollout::whole;
-use super::{Background, Router, Step, WasmRouter, analysis, matches, steps};
+use super::routing::{self, Routing};
+use super::{Background, Router, Step, analysis, steps};
 use crate::field::Field;
-use crate::wire::{HeaderRoute, StickyKey};
 
 /// What a strategy says, read.
 pub(super) struct Strategy {
@@ -20,9 +20,6 @@ pub(super) struct Strategy {
     pub(super) abort_scale_down_delay: Duration,
     pub(super) notices: Vec<String>,
 }
-
-/// The name under `trafficRouting.plugins` that makes the filter move the traffic.
-const WASM_PLUGIN: &str = "serin/wasm";
 
 const SECONDS_MAX: i64 = 10_000_000;
 
@@ -77,7 +74,7 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         None => Some(None),
     };
     let (stable_service, canary_service) = (service("stableService"), service("canaryService"));
-    let routing = routing(&canary);
+    let routing = routing::read(&canary);
     let has_router = canary.optional("trafficRouting").is_some();
     services(&canary, &routing);
     for name in ["maxSurge", "maxUnavailable"] {
@@ -96,9 +93,9 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
     let scale_down_delay = delay(&canary, "scaleDownDelaySeconds", has_router);
     let abort_scale_down_delay = delay(&canary, "abortScaleDownDelaySeconds", true);
     let (routing, mut steps) = (routing?, steps?);
-    let managed_routes = managed(&routing.managed, &steps, &mut notices);
+    let managed_routes = routing::managed(&routing.managed, &steps, &mut notices);
     if let Router::Wasm(wasm) = &routing.router {
-        use_richer_matches(wasm, &mut steps, &canary, &mut notices);
+        routing::use_richer_matches(wasm, &mut steps, &canary, &mut notices);
     }
     Some(Strategy {
         stable_service: stable_service?,
@@ -111,160 +108,6 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         abort_scale_down_delay: abort_scale_down_delay?,
         notices,
     })
-}
-
-struct Routing {
-    router: Router,
-    managed: Vec<String>,
-    max_weight: u32,
-}
-
-/// Reads `trafficRouting`; without it the share of pods moves the traffic.
-fn routing(canary: &Field<'_>) -> Option<Routing> {
-    let Some(routing) = canary.optional("trafficRouting") else {
-        return Some(Routing {
-            router: Router::ReplicaRatio,
-            managed: Vec::new(),
-            max_weight: 100,
-        });
-    };
-    for (name, value) in routing
-        .object()?
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-    {
-        if OTHER_ROUTERS.contains(&name.as_str()) {
-            routing.refuse(format_args!(
-                "has router {name}, which is not supported, expected istio or \
-                 plugins: {{{WASM_PLUGIN}: {{}}}}"
-            ));
-        } else if !["istio", "plugins", "managedRoutes", "maxTrafficWeight"]
-            .contains(&name.as_str())
-        {
-            routing.refuse(format_args!(
-                "has {name}: {}, expected istio, plugins, managedRoutes or maxTrafficWeight",
-                crate::field::shown(value)
-            ));
-        }
-    }
-    let managed = routing.optional("managedRoutes").map(|list| {
-        let items = list.list();
-        let names = items.iter().map(|item| {
-            item.only(&["name"]);
-            item.required("name", "a route name")?
-                .name()
-                .map(str::to_string)
-        });
-        names.collect::<Option<Vec<String>>>()
-    });
-    let router = match (routing.optional("istio"), routing.optional("plugins")) {
-        (Some(istio), None) => istio_router(&istio),
-        (None, Some(plugins)) => wasm_router(&plugins),
-        (Some(_), Some(plugins)) => {
-            plugins.refuse("stands beside istio, expected one router");
-            None
-        }
-        (None, None) => {
-            routing.refuse(format_args!(
-                "names no router, expected istio or plugins: {{{WASM_PLUGIN}: {{}}}}"
-            ));
-            None
-        }
-    };
-    let max_weight = max_weight(&routing, matches!(router, Some(Router::Istio(_))));
-    Some(Routing {
-        router: router?,
-        managed: managed.unwrap_or(Some(Vec::new()))?,
-        max_weight: max_weight?,
-    })
-}
-
-const OTHER_ROUTERS: [&str; 7] = [
-    "nginx",
-    "alb",
-    "smi",
-    "ambassador",
-    "appMesh",
-    "traefik",
-    "apisix",
-];
-
-/// `maxTrafficWeight`: what a weight of everything is called; a plugin's router may say more than
-/// 100, Istio's may not (Argo Rollouts refuses it too).
-fn max_weight(routing: &Field<'_>, istio: bool) -> Option<u32> {
-    const FINEST: i64 = 10_000;
-    let Some(field) = routing.optional("maxTrafficWeight") else {
-        return Some(100);
-    };
-    if istio {
-        field.refuse("is not possible with router istio, expected it to be absent");
-        return None;
-    }
-    field.integer(1, FINEST).and_then(|n| u32::try_from(n).ok())
-}
-
-fn istio_router(istio: &Field<'_>) -> Option<Router> {
-    istio.only(&["virtualService", "virtualServices", "destinationRule"]);
-    match (
-        istio.optional("virtualService"),
-        istio.optional("virtualServices"),
-    ) {
-        (Some(_), Some(many)) => many.refuse("stands beside virtualService, expected one of them"),
-        (None, None) => {
-            istio.refuse("names no VirtualService, expected virtualService or virtualServices")
-        }
-        (Some(one), None) => virtual_service(&one),
-        (None, Some(many)) => many.list().iter().for_each(virtual_service),
-    }
-    Some(Router::Istio(istio.value().clone()))
-}
-
-fn virtual_service(service: &Field<'_>) {
-    service.only(&["name", "routes", "tlsRoutes", "tcpRoutes"]);
-    if let Some(name) = service.required("name", "a VirtualService's name") {
-        name.name();
-    }
-}
-
-fn wasm_router(plugins: &Field<'_>) -> Option<Router> {
-    plugins.only(&[WASM_PLUGIN]);
-    let wasm = plugins.required(WASM_PLUGIN, "an object, which may be empty")?;
-    wasm.only(&["hosts", "sticky", "routes", "gateways", "proxies"]);
-    for name in ["gateways", "proxies"] {
-        if let Some(found) = wasm.optional(name) {
-            found.refuse("is not supported yet, expected it to be absent");
-        }
-    }
-    let list = |name: &str| wasm.optional(name).map_or(Vec::new(), |list| list.list());
-    let hosts = list("hosts")
-        .iter()
-        .map(|host| host.name().map(str::to_lowercase))
-        .collect::<Option<Vec<_>>>();
-    let sticky = list("sticky")
-        .iter()
-        .map(sticky_key)
-        .collect::<Option<Vec<_>>>();
-    let routes = list("routes")
-        .iter()
-        .map(matches::rich_route)
-        .collect::<Option<Vec<_>>>();
-    Some(Router::Wasm(WasmRouter {
-        hosts: hosts?,
-        sticky: sticky?,
-        routes: routes?,
-    }))
-}
-
-fn sticky_key(key: &Field<'_>) -> Option<StickyKey> {
-    key.only(&["header", "cookie"]);
-    match (key.optional("header"), key.optional("cookie")) {
-        (Some(header), None) => Some(StickyKey::Header(matches::header_name(&header)?)),
-        (None, Some(cookie)) => Some(StickyKey::Cookie(cookie.name()?.to_string())),
-        _ => {
-            key.expected("{header: NAME} or {cookie: NAME}");
-            None
-        }
-    }
 }
 
 /// With a router both Services are needed, but where Istio's subsets tell the versions apart.
@@ -314,54 +157,4 @@ fn delay(canary: &Field<'_>, name: &str, allowed: bool) -> Option<Duration> {
         return None;
     }
     whole(canary, name, USUAL, SECONDS_MAX).map(Duration::from_secs)
-}
-
-/// The managed names in their order, those that only steps use after the listed ones.
-fn managed(listed: &[String], steps: &[Step], notices: &mut Vec<String>) -> Vec<String> {
-    let mut names = listed.to_vec();
-    for step in steps {
-        let (Step::AddHeaderRoute(HeaderRoute { name, .. }) | Step::RemoveHeaderRoute(name)) = step
-        else {
-            continue;
-        };
-        if !names.contains(name) {
-            names.push(name.clone());
-            notices.push(format!(
-                "route {name:?} is not in trafficRouting.managedRoutes: it is managed all the \
-                 same, Argo Rollouts would refuse it"
-            ));
-        }
-    }
-    names
-}
-
-/// A managed route that `serin/wasm` describes has those matches in place of the step's.
-fn use_richer_matches(
-    wasm: &WasmRouter,
-    steps: &mut [Step],
-    canary: &Field<'_>,
-    notices: &mut Vec<String>,
-) {
-    for rich in &wasm.routes {
-        let mut used = false;
-        for step in steps.iter_mut() {
-            if let Step::AddHeaderRoute(route) = step
-                && route.name == rich.name
-            {
-                route.any = rich.any.clone();
-                used = true;
-            }
-        }
-        if used {
-            notices.push(format!(
-                "route {:?} matches as {WASM_PLUGIN} says, the match of its step is not used",
-                rich.name
-            ));
-        } else {
-            canary.refuse(format_args!(
-                "{WASM_PLUGIN} describes route {:?}, expected a setHeaderRoute step that sets it",
-                rich.name
-            ));
-        }
-    }
 }
