@@ -164,6 +164,16 @@ impl<'a> Field<'a> {
             .collect()
     }
 
+    /// The strings of this list, none of which may be empty.
+    pub fn names(&self) -> Option<Vec<String>> {
+        let items = self.list();
+        let names: Vec<_> = items.iter().map(Field::name).collect();
+        names
+            .into_iter()
+            .map(|name| name.map(str::to_string))
+            .collect()
+    }
+
     /// This string.
     pub fn string(&self) -> Option<&'a str> {
         let text = self.value.as_str();

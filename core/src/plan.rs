@@ -1,6 +1,7 @@
 //! A Rollout's manifest, parsed once into types that cannot be wrong.
 
 mod analysis;
+mod istio;
 mod limits;
 mod matches;
 mod rollout;
@@ -8,6 +9,7 @@ mod routing;
 mod steps;
 mod strategy;
 
+pub use istio::{DestinationRuleRef, IstioRouter, TcpRoute, TlsRoute, VirtualServiceRef};
 pub use limits::check_together;
 
 use serde::{Deserialize, Serialize};
@@ -76,8 +78,8 @@ pub struct RunHistory {
 /// What moves a Rollout's traffic, by `spec.strategy.canary.trafficRouting`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Router {
-    /// Istio's VirtualServices; kept as written.
-    Istio(Value),
+    /// Istio's VirtualServices.
+    Istio(IstioRouter),
     /// The filter, `plugins: {serin/wasm: …}`.
     Wasm(WasmRouter),
     /// None: the share of pods.

@@ -1,6 +1,6 @@
 //! `trafficRouting`: the router, what a weight of everything is called, and the managed routes.
 
-use super::{Router, Step, WasmRouter, matches};
+use super::{Router, Step, WasmRouter, istio, matches};
 use crate::field::Field;
 use crate::wire::{HeaderRoute, StickyKey};
 
@@ -53,7 +53,7 @@ pub(super) fn read(canary: &Field<'_>) -> Option<Routing> {
         names.collect::<Option<Vec<String>>>()
     });
     let router = match (routing.optional("istio"), routing.optional("plugins")) {
-        (Some(istio), None) => istio_router(&istio),
+        (Some(istio), None) => istio::read(&istio).map(Router::Istio),
         (None, Some(plugins)) => wasm_router(&plugins),
         (Some(_), Some(plugins)) => {
             plugins.refuse("stands beside istio, expected one router");
@@ -96,29 +96,6 @@ fn max_weight(routing: &Field<'_>, istio: bool) -> Option<u32> {
         return None;
     }
     field.integer(1, FINEST).and_then(|n| u32::try_from(n).ok())
-}
-
-fn istio_router(istio: &Field<'_>) -> Option<Router> {
-    istio.only(&["virtualService", "virtualServices", "destinationRule"]);
-    match (
-        istio.optional("virtualService"),
-        istio.optional("virtualServices"),
-    ) {
-        (Some(_), Some(many)) => many.refuse("stands beside virtualService, expected one of them"),
-        (None, None) => {
-            istio.refuse("names no VirtualService, expected virtualService or virtualServices")
-        }
-        (Some(one), None) => virtual_service(&one),
-        (None, Some(many)) => many.list().iter().for_each(virtual_service),
-    }
-    Some(Router::Istio(istio.value().clone()))
-}
-
-fn virtual_service(service: &Field<'_>) {
-    service.only(&["name", "routes", "tlsRoutes", "tcpRoutes"]);
-    if let Some(name) = service.required("name", "a VirtualService's name") {
-        name.name();
-    }
 }
 
 fn wasm_router(plugins: &Field<'_>) -> Option<Router> {

@@ -1,6 +1,5 @@
 //! `spec.strategy`: the canary's services, router, steps and delays.
 
-use serde_json::Value;
 use std::time::Duration;
 
 use super::rollout::whole;
@@ -113,7 +112,7 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
 /// With a router both Services are needed, but where Istio's subsets tell the versions apart.
 fn services(canary: &Field<'_>, routing: &Option<Routing>) {
     let needed = match routing.as_ref().map(|routing| &routing.router) {
-        Some(Router::Istio(istio)) => istio.get("destinationRule").is_none_or(Value::is_null),
+        Some(Router::Istio(istio)) => istio.destination_rule.is_none(),
         Some(Router::Wasm(_)) => true,
         _ => false,
     };

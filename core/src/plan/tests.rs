@@ -292,13 +292,6 @@ fn steps_that_need_a_router_are_refused_without_one() {
 }
 
 #[test]
-fn an_istio_manifest_is_taken_as_it_is() {
-    let istio = json!({"istio": {"virtualService": {"name": "shop", "routes": ["primary"]}}});
-    let plan = Plan::parse(&rollout(json!([{"setWeight": 5}]), istio), "default").unwrap();
-    assert!(matches!(plan.router, Router::Istio(_)));
-}
-
-#[test]
 fn steps_read_back_as_a_user_writes_them() {
     let list = json!([{"setWeight": 10}, {"pause": {}}, {"pause": {"duration": 90}},
         {"analysis": {"templates": [{"templateName": "ok"}]}}, {"setHeaderRoute": {"name": "a"}}]);
