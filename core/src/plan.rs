@@ -4,6 +4,7 @@ mod analysis;
 mod istio;
 mod limits;
 mod matches;
+mod no_cluster;
 mod rollout;
 mod routing;
 mod steps;

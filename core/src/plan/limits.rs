@@ -9,14 +9,16 @@ use crate::wire::{
     VERSION,
 };
 
-/// Refuses a plan with anything in it that is beyond the filter's limits.
+/// Refuses a plan with anything in it that is beyond the filter's limits, if the filter is to carry
+/// it out.
 pub(super) fn check(plan: Plan) -> Result<Plan, FieldErrors> {
+    let Router::Wasm(wasm) = &plan.router else {
+        return Ok(plan);
+    };
     let canary = "spec.strategy.canary";
     let mut errors = Vec::new();
-    if let Router::Wasm(wasm) = &plan.router {
-        let at = format!("{canary}.trafficRouting.plugins[serin/wasm]");
-        refused(&at, &wasm.hosts, &wasm.sticky, &[], &mut errors);
-    }
+    let at = format!("{canary}.trafficRouting.plugins[serin/wasm]");
+    refused(&at, &wasm.hosts, &wasm.sticky, &[], &mut errors);
     for (i, step) in plan.steps.iter().enumerate() {
         let Step::AddHeaderRoute(route) = step else {
             continue;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::matches::Matcher;
 use super::rollout::whole;
 use super::routing::{self, Routing};
+use super::steps::Around;
 use super::{Background, Router, Step, analysis, steps};
 use crate::field::Field;
 
@@ -83,9 +85,17 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
             ));
         }
     }
-    let max_weight = routing.as_ref().map_or(100, |routing| routing.max_weight);
+    let around = Around {
+        max_weight: routing.as_ref().map_or(100, |routing| routing.max_weight),
+        matcher: match routing.as_ref().map(|routing| &routing.router) {
+            Some(Router::Wasm(_)) => Some(Matcher::Filter),
+            Some(Router::Istio(_)) => Some(Matcher::Envoy),
+            Some(Router::ReplicaRatio) => None,
+            None => has_router.then_some(Matcher::Envoy),
+        },
+    };
     let steps = match canary.optional("steps") {
-        Some(field) => steps::read(&field, max_weight, has_router),
+        Some(field) => steps::read(&field, around),
         None => Some(Vec::new()),
     };
     let background = background(&canary);

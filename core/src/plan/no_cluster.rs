@@ -1,0 +1,73 @@
+//! A plan where there is no cluster: what it asks for that only a cluster can do, and the filter in
+//! place of whichever router it names.
+
+use super::{Plan, Router, WasmRouter, limits};
+use crate::field::{FieldError, FieldErrors};
+
+impl Plan {
+    /// The plan as it is carried out without a cluster: the filter moves the traffic, whichever
+    /// router is named. What makes no difference there becomes a notice.
+    ///
+    /// # Errors
+    /// What only a cluster can do, and what the filter would refuse.
+    pub fn without_cluster(self) -> Result<Plan, FieldErrors> {
+        let refused = self.cluster_only();
+        if !refused.is_empty() {
+            return Err(FieldErrors(refused));
+        }
+        let router = match self.router {
+            Router::Wasm(wasm) => wasm,
+            Router::Istio(_) | Router::ReplicaRatio => WasmRouter::default(),
+        };
+        limits::check(Plan {
+            router: Router::Wasm(router),
+            ..self
+        })
+    }
+
+    /// The fields that only a cluster can carry out, with what is accepted without one.
+    pub fn cluster_only(&self) -> Vec<FieldError> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn plan(routing: Value, regex: &str) -> Plan {
+        let document = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "shop"}},
+                "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {}},
+                "strategy": {"canary": {
+                    "stableService": "shop", "canaryService": "shop-canary",
+                    "trafficRouting": routing,
+                    "steps": [{"setHeaderRoute": {"name": "a", "match": [
+                        {"headerName": "x", "headerValue": {"regex": regex}}]}}],
+                }},
+            },
+        });
+        Plan::parse(&document, "default").unwrap()
+    }
+
+    fn istio() -> Value {
+        json!({"istio": {"virtualService": {"name": "shop"}}, "managedRoutes": [{"name": "a"}]})
+    }
+
+    #[test]
+    fn the_filter_moves_the_traffic_whichever_router_is_named() {
+        let plan = plan(istio(), "a+").without_cluster().unwrap();
+        assert_eq!(plan.router, Router::Wasm(WasmRouter::default()));
+    }
+
+    #[test]
+    fn what_istio_matches_and_the_filter_cannot_is_refused_without_a_cluster() {
+        let refused = plan(istio(), r"\p{Greek}+").without_cluster().unwrap_err();
+        let at = "spec.strategy.canary.steps[0].setHeaderRoute.any[0].all[0].is.regex: is";
+        assert!(refused.to_string().starts_with(at), "{refused}");
+    }
+}
