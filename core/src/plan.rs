@@ -7,11 +7,13 @@ mod matches;
 mod no_cluster;
 mod rollout;
 mod routing;
+mod scaling;
 mod steps;
 mod strategy;
 
 pub use istio::{DestinationRuleRef, IstioRouter, TcpRoute, TlsRoute, VirtualServiceRef};
 pub use limits::check_together;
+pub use scaling::{Amount, Threshold};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,10 +57,27 @@ pub struct Plan {
     pub progress_deadline_abort: bool,
     /// `spec.minReadySeconds`.
     pub min_ready: Duration,
+    /// `trafficRouting.maxTrafficWeight`: what a weight of everything is called, 100 if absent.
+    pub max_weight: u32,
+    /// `maxSurge` as written; [`Plan::surge`] is the number of pods.
+    pub max_surge: Option<Amount>,
+    /// `maxUnavailable` as written; [`Plan::unavailable`] is the number of pods.
+    pub max_unavailable: Option<Amount>,
     /// How long the old pods stay after a promotion.
     pub scale_down_delay: Duration,
     /// How long the canary's pods stay after an abort.
     pub abort_scale_down_delay: Duration,
+    /// `abortScaleDownDelaySeconds: 0`: the canary keeps the size that a `setCanaryScale` in the
+    /// first step asks for.
+    pub abort_keeps_canary: bool,
+    /// How many old versions may wait for their delay at once; none: all of them.
+    pub scale_down_delay_revision_limit: Option<usize>,
+    /// Whether stable has only the pods that its share of the requests needs.
+    pub dynamic_stable_scale: bool,
+    /// `minPodsPerReplicaSet`: the fewest pods of a version that has any.
+    pub min_pods: u32,
+    /// How many pods are enough to go on; [`Plan::enough`] tells.
+    pub replica_progress_threshold: Option<Threshold>,
     /// `spec.revisionHistoryLimit`: revisions without pods that are remembered.
     pub revision_history: usize,
     /// `spec.analysis`: ended analysis runs that are remembered.

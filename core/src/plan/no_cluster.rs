@@ -1,7 +1,7 @@
 //! A plan where there is no cluster: what it asks for that only a cluster can do, and the filter in
 //! place of whichever router it names.
 
-use super::{Plan, Router, WasmRouter, limits};
+use super::{Plan, Router, WasmRouter, limits, scaling};
 use crate::field::{FieldError, FieldErrors};
 
 impl Plan {
@@ -10,10 +10,16 @@ impl Plan {
     ///
     /// # Errors
     /// What only a cluster can do, and what the filter would refuse.
-    pub fn without_cluster(self) -> Result<Plan, FieldErrors> {
+    pub fn without_cluster(mut self) -> Result<Plan, FieldErrors> {
         let refused = self.cluster_only();
         if !refused.is_empty() {
             return Err(FieldErrors(refused));
+        }
+        if self.router == Router::ReplicaRatio && self.max_surge.is_some() {
+            self.notices.push(scaling::no_effect("maxSurge"));
+        }
+        if self.max_unavailable.is_some() {
+            self.notices.push(scaling::no_effect("maxUnavailable"));
         }
         let router = match self.router {
             Router::Wasm(wasm) => wasm,
@@ -27,7 +33,25 @@ impl Plan {
 
     /// The fields that only a cluster can carry out, with what is accepted without one.
     pub fn cluster_only(&self) -> Vec<FieldError> {
-        Vec::new()
+        let canary = "spec.strategy.canary";
+        let asked = [
+            (
+                self.scale_down_delay_revision_limit.is_some(),
+                "scaleDownDelayRevisionLimit",
+            ),
+            (self.dynamic_stable_scale, "dynamicStableScale"),
+            (self.min_pods > 0, "minPodsPerReplicaSet"),
+            (
+                self.replica_progress_threshold.is_some(),
+                "replicaProgressThreshold",
+            ),
+        ];
+        let asked = asked.into_iter().filter(|(asked, _)| *asked);
+        let refused = asked.map(|(_, name)| FieldError {
+            path: format!("{canary}.{name}"),
+            message: "needs a cluster, expected it to be absent".to_string(),
+        });
+        refused.collect()
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
     let revision_history = whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
     let run_history = run_history(&spec);
     let strategy = strategy?;
+    let scaling = strategy.scaling;
     Some(Plan {
         name: name?,
         namespace: namespace?,
@@ -66,8 +67,16 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
         progress_deadline: Duration::from_secs(progress_deadline),
         progress_deadline_abort: flag(&spec, "progressDeadlineAbort")?,
         min_ready: Duration::from_secs(min_ready),
-        scale_down_delay: strategy.scale_down_delay,
-        abort_scale_down_delay: strategy.abort_scale_down_delay,
+        max_weight: strategy.max_weight,
+        max_surge: scaling.max_surge,
+        max_unavailable: scaling.max_unavailable,
+        scale_down_delay: scaling.scale_down_delay,
+        abort_scale_down_delay: scaling.abort_scale_down_delay,
+        abort_keeps_canary: scaling.abort_keeps_canary,
+        scale_down_delay_revision_limit: scaling.scale_down_delay_revision_limit,
+        dynamic_stable_scale: scaling.dynamic_stable_scale,
+        min_pods: scaling.min_pods,
+        replica_progress_threshold: scaling.replica_progress_threshold,
         revision_history: usize::try_from(revision_history).ok()?,
         run_history: run_history?,
         notices: strategy.notices,

@@ -1,10 +1,9 @@
 //! `spec.strategy`: the canary's services, router, steps and delays.
 
-use std::time::Duration;
-
 use super::matches::Matcher;
 use super::rollout::whole;
 use super::routing::{self, Routing};
+use super::scaling::{self, Scaling};
 use super::steps::Around;
 use super::{Background, Router, Step, analysis, steps};
 use crate::field::Field;
@@ -17,35 +16,27 @@ pub(super) struct Strategy {
     pub(super) managed_routes: Vec<String>,
     pub(super) steps: Vec<Step>,
     pub(super) background: Option<Background>,
-    pub(super) scale_down_delay: Duration,
-    pub(super) abort_scale_down_delay: Duration,
+    pub(super) max_weight: u32,
+    pub(super) scaling: Scaling,
     pub(super) notices: Vec<String>,
 }
 
 const SECONDS_MAX: i64 = 10_000_000;
 
-/// What is acted on; the rest of the API is in [`LATER`].
-const CANARY: [&str; 9] = [
+/// What is acted on beside [`scaling::FIELDS`]; the rest of the API is in [`LATER`].
+const CANARY: [&str; 5] = [
     "stableService",
     "canaryService",
     "trafficRouting",
     "steps",
     "analysis",
-    "scaleDownDelaySeconds",
-    "abortScaleDownDelaySeconds",
-    "maxSurge",
-    "maxUnavailable",
 ];
 
 /// Fields of the API that would change what happens and are not acted on yet.
-const LATER: [&str; 10] = [
+const LATER: [&str; 6] = [
     "antiAffinity",
     "canaryMetadata",
     "stableMetadata",
-    "scaleDownDelayRevisionLimit",
-    "dynamicStableScale",
-    "minPodsPerReplicaSet",
-    "replicaProgressThreshold",
     "pingPong",
     "stepPlugin",
     "experiment",
@@ -59,7 +50,8 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         other.refuse("is not supported yet, expected strategy canary");
     }
     let canary = strategy.required("canary", "an object with steps")?;
-    let known: Vec<&str> = CANARY.into_iter().chain(LATER).collect();
+    let known = CANARY.into_iter().chain(scaling::FIELDS).chain(LATER);
+    let known: Vec<&str> = known.collect();
     canary.only(&known);
     for name in LATER {
         if let Some(found) = canary.optional(name) {
@@ -78,13 +70,6 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
     let routing = routing::read(&canary);
     let has_router = canary.optional("trafficRouting").is_some();
     services(&canary, &routing);
-    for name in ["maxSurge", "maxUnavailable"] {
-        if canary.optional(name).is_some() {
-            notices.push(format!(
-                "spec.strategy.canary.{name} has no effect: traffic is split by request, not by pods"
-            ));
-        }
-    }
     let around = Around {
         max_weight: routing.as_ref().map_or(100, |routing| routing.max_weight),
         matcher: match routing.as_ref().map(|routing| &routing.router) {
@@ -99,8 +84,7 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         None => Some(Vec::new()),
     };
     let background = background(&canary);
-    let scale_down_delay = delay(&canary, "scaleDownDelaySeconds", has_router);
-    let abort_scale_down_delay = delay(&canary, "abortScaleDownDelaySeconds", true);
+    let scaling = scaling::read(&canary, has_router, &mut notices);
     let (routing, mut steps) = (routing?, steps?);
     let managed_routes = routing::managed(&routing.managed, &steps, &mut notices);
     if let Router::Wasm(wasm) = &routing.router {
@@ -113,8 +97,8 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         managed_routes,
         steps,
         background: background?,
-        scale_down_delay: scale_down_delay?,
-        abort_scale_down_delay: abort_scale_down_delay?,
+        max_weight: routing.max_weight,
+        scaling: scaling?,
         notices,
     })
 }
@@ -156,14 +140,4 @@ fn background(canary: &Field<'_>) -> Option<Option<Background>> {
         analysis,
         starting_step: usize::try_from(starting_step).ok()?,
     }))
-}
-
-/// A delay in seconds, 30 where it is absent; without a router there is none to set.
-fn delay(canary: &Field<'_>, name: &str, allowed: bool) -> Option<Duration> {
-    const USUAL: u64 = 30;
-    if let Some(field) = canary.optional(name).filter(|_| !allowed) {
-        field.refuse("needs trafficRouting, expected it to be absent");
-        return None;
-    }
-    whole(canary, name, USUAL, SECONDS_MAX).map(Duration::from_secs)
 }

@@ -249,8 +249,8 @@ fn what_is_not_supported_is_refused_by_name() {
         "spec.strategy.blueGreen: is not supported yet, expected strategy canary"
     );
     assert_eq!(
-        with("/spec/strategy/canary/dynamicStableScale", json!(true)),
-        "spec.strategy.canary.dynamicStableScale: is not supported yet, expected it to be absent"
+        with("/spec/strategy/canary/stepPlugin", json!({})),
+        "spec.strategy.canary.stepPlugin: is not supported yet, expected it to be absent"
     );
     assert_eq!(
         with("/spec/workloadRef", json!({"kind": "Deployment"})),
