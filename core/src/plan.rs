@@ -5,6 +5,7 @@ mod istio;
 mod limits;
 mod matches;
 mod no_cluster;
+mod pods;
 mod rollout;
 mod routing;
 mod scaling;
@@ -13,6 +14,7 @@ mod strategy;
 
 pub use istio::{DestinationRuleRef, IstioRouter, TcpRoute, TlsRoute, VirtualServiceRef};
 pub use limits::check_together;
+pub use pods::{AntiAffinity, Metadata};
 pub use scaling::{Amount, Threshold};
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +80,12 @@ pub struct Plan {
     pub min_pods: u32,
     /// How many pods are enough to go on; [`Plan::enough`] tells.
     pub replica_progress_threshold: Option<Threshold>,
+    /// Whether pods of a new version keep away from stable ones.
+    pub anti_affinity: Option<AntiAffinity>,
+    /// What pods carry for as long as they are the canary.
+    pub canary_metadata: Metadata,
+    /// What pods carry for as long as they are stable.
+    pub stable_metadata: Metadata,
     /// `spec.revisionHistoryLimit`: revisions without pods that are remembered.
     pub revision_history: usize,
     /// `spec.analysis`: ended analysis runs that are remembered.
@@ -165,6 +173,9 @@ pub struct AnalysisRef {
     pub dry_run: Vec<Value>,
     /// `measurementRetention` as written.
     pub measurement_retention: Vec<Value>,
+    /// `analysisRunMetadata`: what the run carries.
+    #[serde(default)]
+    pub metadata: Metadata,
 }
 
 /// A reference to a template.

@@ -1,7 +1,7 @@
 //! A plan where there is no cluster: what it asks for that only a cluster can do, and the filter in
 //! place of whichever router it names.
 
-use super::{Plan, Router, WasmRouter, limits, scaling};
+use super::{Plan, Router, Step, WasmRouter, limits, scaling};
 use crate::field::{FieldError, FieldErrors};
 
 impl Plan {
@@ -21,6 +21,8 @@ impl Plan {
         if self.max_unavailable.is_some() {
             self.notices.push(scaling::no_effect("maxUnavailable"));
         }
+        let idle = self.without_effect();
+        self.notices.extend(idle);
         let router = match self.router {
             Router::Wasm(wasm) => wasm,
             Router::Istio(_) | Router::ReplicaRatio => WasmRouter::default(),
@@ -29,6 +31,27 @@ impl Plan {
             router: Router::Wasm(router),
             ..self
         })
+    }
+
+    fn without_effect(&self) -> Vec<String> {
+        let steps = self.steps.iter().filter_map(|step| match step {
+            Step::Analysis(analysis) => Some(analysis),
+            _ => None,
+        });
+        let beside = self.background.iter().map(|beside| &beside.analysis);
+        let run_metadata = steps
+            .chain(beside)
+            .any(|analysis| !analysis.metadata.is_empty());
+        let asked = [
+            (self.anti_affinity.is_some(), "antiAffinity"),
+            (!self.canary_metadata.is_empty(), "canaryMetadata"),
+            (!self.stable_metadata.is_empty(), "stableMetadata"),
+            (run_metadata, "analysisRunMetadata"),
+        ];
+        let asked = asked.into_iter().filter(|(asked, _)| *asked);
+        asked
+            .map(|(_, field)| format!("{field} has no effect without a cluster"))
+            .collect()
     }
 
     /// The fields that only a cluster can carry out, with what is accepted without one.
@@ -59,6 +82,7 @@ impl Plan {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::AntiAffinity;
     use super::*;
 
     fn plan(routing: Value, regex: &str) -> Plan {
@@ -86,6 +110,17 @@ mod tests {
     fn the_filter_moves_the_traffic_whichever_router_is_named() {
         let plan = plan(istio(), "a+").without_cluster().unwrap();
         assert_eq!(plan.router, Router::Wasm(WasmRouter::default()));
+    }
+
+    #[test]
+    fn what_makes_no_difference_is_told() {
+        let mut plan = plan(istio(), "a+");
+        plan.anti_affinity = Some(AntiAffinity::Required);
+        let plan = plan.without_cluster().unwrap();
+        assert_eq!(
+            plan.notices,
+            ["antiAffinity has no effect without a cluster"]
+        );
     }
 
     #[test]

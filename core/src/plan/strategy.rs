@@ -5,7 +5,7 @@ use super::rollout::whole;
 use super::routing::{self, Routing};
 use super::scaling::{self, Scaling};
 use super::steps::Around;
-use super::{Background, Router, Step, analysis, steps};
+use super::{AntiAffinity, Background, Metadata, Router, Step, analysis, pods, steps};
 use crate::field::Field;
 
 /// What a strategy says, read.
@@ -18,29 +18,28 @@ pub(super) struct Strategy {
     pub(super) background: Option<Background>,
     pub(super) max_weight: u32,
     pub(super) scaling: Scaling,
+    pub(super) anti_affinity: Option<AntiAffinity>,
+    pub(super) canary_metadata: Metadata,
+    pub(super) stable_metadata: Metadata,
     pub(super) notices: Vec<String>,
 }
 
 const SECONDS_MAX: i64 = 10_000_000;
 
 /// What is acted on beside [`scaling::FIELDS`]; the rest of the API is in [`LATER`].
-const CANARY: [&str; 5] = [
+const CANARY: [&str; 8] = [
     "stableService",
     "canaryService",
     "trafficRouting",
     "steps",
     "analysis",
-];
-
-/// Fields of the API that would change what happens and are not acted on yet.
-const LATER: [&str; 6] = [
     "antiAffinity",
     "canaryMetadata",
     "stableMetadata",
-    "pingPong",
-    "stepPlugin",
-    "experiment",
 ];
+
+/// Fields of the API that would change what happens and are not acted on yet.
+const LATER: [&str; 3] = ["pingPong", "stepPlugin", "experiment"];
 
 /// Reads `spec.strategy`.
 pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
@@ -84,6 +83,9 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         None => Some(Vec::new()),
     };
     let background = background(&canary);
+    let anti_affinity = pods::anti_affinity(&canary);
+    let canary_metadata = pods::metadata(&canary, "canaryMetadata");
+    let stable_metadata = pods::metadata(&canary, "stableMetadata");
     let scaling = scaling::read(&canary, has_router, &mut notices);
     let (routing, mut steps) = (routing?, steps?);
     let managed_routes = routing::managed(&routing.managed, &steps, &mut notices);
@@ -99,6 +101,9 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         background: background?,
         max_weight: routing.max_weight,
         scaling: scaling?,
+        anti_affinity: anti_affinity?,
+        canary_metadata: canary_metadata?,
+        stable_metadata: stable_metadata?,
         notices,
     })
 }
