@@ -9,6 +9,7 @@ mod pods;
 mod rollout;
 mod routing;
 mod scaling;
+mod services;
 mod steps;
 mod strategy;
 
@@ -16,6 +17,7 @@ pub use istio::{DestinationRuleRef, IstioRouter, TcpRoute, TlsRoute, VirtualServ
 pub use limits::check_together;
 pub use pods::{AntiAffinity, Metadata};
 pub use scaling::{Amount, Threshold};
+pub use services::PingPongServices;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +44,8 @@ pub struct Plan {
     pub stable_service: Option<String>,
     /// `spec.strategy.canary.canaryService`.
     pub canary_service: Option<String>,
+    /// Two Services that take turns.
+    pub ping_pong: Option<PingPongServices>,
     /// How traffic is moved.
     pub router: Router,
     /// Names of managed routes in their order: those listed, then those only steps name.

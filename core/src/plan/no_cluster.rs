@@ -58,6 +58,7 @@ impl Plan {
     pub fn cluster_only(&self) -> Vec<FieldError> {
         let canary = "spec.strategy.canary";
         let asked = [
+            (self.ping_pong.is_some(), "pingPong"),
             (
                 self.scale_down_delay_revision_limit.is_some(),
                 "scaleDownDelayRevisionLimit",

@@ -50,15 +50,16 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
     let revision_history = whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
     let run_history = run_history(&spec);
     let strategy = strategy?;
-    let scaling = strategy.scaling;
+    let (services, scaling) = (strategy.services, strategy.scaling);
     Some(Plan {
         name: name?,
         namespace: namespace?,
         replicas: u32::try_from(replicas).ok()?,
         paused: flag(&spec, "paused")?,
         template: template.value().clone(),
-        stable_service: strategy.stable_service,
-        canary_service: strategy.canary_service,
+        stable_service: services.stable,
+        canary_service: services.canary,
+        ping_pong: services.ping_pong,
         router: strategy.router,
         managed_routes: strategy.managed_routes,
         steps: strategy.steps,

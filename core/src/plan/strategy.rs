@@ -2,16 +2,15 @@
 
 use super::matches::Matcher;
 use super::rollout::whole;
-use super::routing::{self, Routing};
 use super::scaling::{self, Scaling};
+use super::services::{self, Services};
 use super::steps::Around;
-use super::{AntiAffinity, Background, Metadata, Router, Step, analysis, pods, steps};
+use super::{AntiAffinity, Background, Metadata, Router, Step, analysis, pods, routing, steps};
 use crate::field::Field;
 
 /// What a strategy says, read.
 pub(super) struct Strategy {
-    pub(super) stable_service: Option<String>,
-    pub(super) canary_service: Option<String>,
+    pub(super) services: Services,
     pub(super) router: Router,
     pub(super) managed_routes: Vec<String>,
     pub(super) steps: Vec<Step>,
@@ -26,10 +25,8 @@ pub(super) struct Strategy {
 
 const SECONDS_MAX: i64 = 10_000_000;
 
-/// What is acted on beside [`scaling::FIELDS`]; the rest of the API is in [`LATER`].
-const CANARY: [&str; 8] = [
-    "stableService",
-    "canaryService",
+/// What is acted on beside [`services::FIELDS`] and [`scaling::FIELDS`]; the rest of the API is in [`LATER`].
+const CANARY: [&str; 6] = [
     "trafficRouting",
     "steps",
     "analysis",
@@ -39,7 +36,7 @@ const CANARY: [&str; 8] = [
 ];
 
 /// Fields of the API that would change what happens and are not acted on yet.
-const LATER: [&str; 3] = ["pingPong", "stepPlugin", "experiment"];
+const LATER: [&str; 2] = ["stepPlugin", "experiment"];
 
 /// Reads `spec.strategy`.
 pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
@@ -49,8 +46,12 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         other.refuse("is not supported yet, expected strategy canary");
     }
     let canary = strategy.required("canary", "an object with steps")?;
-    let known = CANARY.into_iter().chain(scaling::FIELDS).chain(LATER);
-    let known: Vec<&str> = known.collect();
+    let known: Vec<&str> = CANARY
+        .into_iter()
+        .chain(services::FIELDS)
+        .chain(scaling::FIELDS)
+        .chain(LATER)
+        .collect();
     canary.only(&known);
     for name in LATER {
         if let Some(found) = canary.optional(name) {
@@ -61,14 +62,9 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
     if !has_replicas {
         notices.push("spec.replicas is 0: nothing serves this Rollout".to_string());
     }
-    let service = |name: &str| match canary.optional(name) {
-        Some(field) => field.name().map(|name| Some(name.to_string())),
-        None => Some(None),
-    };
-    let (stable_service, canary_service) = (service("stableService"), service("canaryService"));
     let routing = routing::read(&canary);
     let has_router = canary.optional("trafficRouting").is_some();
-    services(&canary, &routing);
+    let services = services::read(&canary, &routing);
     let around = Around {
         max_weight: routing.as_ref().map_or(100, |routing| routing.max_weight),
         matcher: match routing.as_ref().map(|routing| &routing.router) {
@@ -93,8 +89,7 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         routing::use_richer_matches(wasm, &mut steps, &canary, &mut notices);
     }
     Some(Strategy {
-        stable_service: stable_service?,
-        canary_service: canary_service?,
+        services: services?,
         router: routing.router,
         managed_routes,
         steps,
@@ -106,33 +101,6 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         stable_metadata: stable_metadata?,
         notices,
     })
-}
-
-/// With a router both Services are needed, but where Istio's subsets tell the versions apart.
-fn services(canary: &Field<'_>, routing: &Option<Routing>) {
-    let needed = match routing.as_ref().map(|routing| &routing.router) {
-        Some(Router::Istio(istio)) => istio.destination_rule.is_none(),
-        Some(Router::Wasm(_)) => true,
-        _ => false,
-    };
-    if needed {
-        canary.required(
-            "stableService",
-            "a Service's name (trafficRouting needs it)",
-        );
-        canary.required(
-            "canaryService",
-            "a Service's name (trafficRouting needs it)",
-        );
-    }
-    let name = |field: &str| canary.optional(field).and_then(|f| f.value().as_str());
-    if let (Some(stable), Some(other)) = (name("stableService"), name("canaryService"))
-        && stable == other
-    {
-        canary.refuse(format_args!(
-            "canaryService and stableService are both {stable:?}, expected two Services"
-        ));
-    }
 }
 
 fn background(canary: &Field<'_>) -> Option<Option<Background>> {
