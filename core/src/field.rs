@@ -119,6 +119,18 @@ impl<'a> Field<'a> {
         found
     }
 
+    /// The field `name` with a value that stands elsewhere.
+    pub fn beside<'b>(&self, name: &str, value: &'b Value) -> Field<'b>
+    where
+        'a: 'b,
+    {
+        Field {
+            path: self.child(name),
+            value,
+            report: self.report,
+        }
+    }
+
     /// This object's fields; anything but an object is reported.
     pub fn object(&self) -> Option<&'a Map<String, Value>> {
         let object = self.value.as_object();

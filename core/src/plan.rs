@@ -9,15 +9,19 @@ mod pods;
 mod rollout;
 mod routing;
 mod scaling;
+mod selector;
 mod services;
 mod steps;
 mod strategy;
+mod workload;
 
 pub use istio::{DestinationRuleRef, IstioRouter, TcpRoute, TlsRoute, VirtualServiceRef};
 pub use limits::check_together;
 pub use pods::{AntiAffinity, Metadata};
 pub use scaling::{Amount, Threshold};
+pub use selector::{Expression, Requirement, Selector};
 pub use services::PingPongServices;
+pub use workload::{ScaleDown, Workload, WorkloadKind, WorkloadRef};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,8 +42,12 @@ pub struct Plan {
     pub replicas: u32,
     /// `spec.paused`.
     pub paused: bool,
-    /// `spec.template` as written; its hash names the revision.
+    /// `spec.template` as written, or that of the workload; its hash names the revision.
     pub template: Value,
+    /// `spec.selector`, or the workload's where the Rollout has none.
+    pub selector: Selector,
+    /// `spec.workloadRef`: where the template is from.
+    pub workload_ref: Option<WorkloadRef>,
     /// `spec.strategy.canary.stableService`.
     pub stable_service: Option<String>,
     /// `spec.strategy.canary.canaryService`.
@@ -201,13 +209,27 @@ pub struct Background {
 }
 
 impl Plan {
-    /// Reads a Rollout. `default_namespace` is taken where the manifest names none.
+    /// Reads a Rollout with a template of its own. `default_namespace` is taken where the manifest
+    /// names none.
     ///
     /// # Errors
     /// Every field that is wrong or not supported, with its value and what is accepted.
     pub fn parse(rollout: &Value, default_namespace: &str) -> Result<Plan, FieldErrors> {
+        Plan::parse_with(rollout, default_namespace, None)
+    }
+
+    /// The same, where the Rollout may refer to a workload ([`WorkloadRef::of`] tells which).
+    ///
+    /// # Errors
+    /// As [`Plan::parse`], and if the workload was not found.
+    pub fn parse_with(
+        rollout: &Value,
+        default_namespace: &str,
+        workload: Option<Workload<'_>>,
+    ) -> Result<Plan, FieldErrors> {
         let report = Report::default();
-        let plan = rollout::read(&Field::root("", rollout, &report), default_namespace);
+        let root = Field::root("", rollout, &report);
+        let plan = rollout::read(&root, default_namespace, workload);
         report.finish(plan).and_then(limits::check)
     }
 }

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use std::time::Duration;
 
-use super::{Plan, RunHistory, strategy};
+use super::{
+    Metadata, Plan, RunHistory, Selector, Workload, WorkloadRef, selector, strategy, workload,
+};
 use crate::field::Field;
 use crate::revision;
 
@@ -15,7 +17,11 @@ const NAME_MAX: usize = 52;
 const NAMESPACE_MAX: usize = 63;
 
 /// Reads a whole Rollout; what is wrong goes to the field's report.
-pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan> {
+pub(super) fn read(
+    rollout: &Field<'_>,
+    default_namespace: &str,
+    workload: Option<Workload<'_>>,
+) -> Option<Plan> {
     rollout.only(&["apiVersion", "kind", "metadata", "spec", "status"]);
     constant(rollout, "apiVersion", "argoproj.io/v1alpha1");
     constant(rollout, "kind", "Rollout");
@@ -29,15 +35,18 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
     };
     let spec = rollout.required("spec", "an object")?;
     spec.only(&SPEC);
-    for (field, why) in LATER {
+    for field in LATER {
         if let Some(found) = spec.optional(field) {
-            found.refuse(format_args!("is not supported yet{why}"));
+            found.refuse("is not supported yet, expected it to be absent");
         }
     }
     let replicas = whole(&spec, "replicas", 1, REPLICAS_MAX)?;
-    let template = spec.required("template", "a pod template")?;
-    template.object()?;
-    selector(&spec, &template);
+    let workload_ref = workload::read(&spec);
+    let pods = match &workload_ref {
+        Some(Some(reference)) => pods_of(&spec, reference, workload),
+        Some(None) => own_pods(&spec),
+        None => None,
+    };
     let strategy = strategy::read(&spec, replicas > 0);
     let min_ready = whole(&spec, "minReadySeconds", 0, SECONDS_MAX)?;
     let progress_deadline = whole(&spec, "progressDeadlineSeconds", 600, SECONDS_MAX)?;
@@ -49,14 +58,22 @@ pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan>
     }
     let revision_history = whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
     let run_history = run_history(&spec);
-    let strategy = strategy?;
+    let (strategy, pods) = (strategy?, pods?);
+    for (field, metadata) in [
+        ("canaryMetadata", &strategy.canary_metadata),
+        ("stableMetadata", &strategy.stable_metadata),
+    ] {
+        pods.keep_selected(&spec, field, metadata);
+    }
     let (services, scaling) = (strategy.services, strategy.scaling);
     Some(Plan {
         name: name?,
         namespace: namespace?,
         replicas: u32::try_from(replicas).ok()?,
         paused: flag(&spec, "paused")?,
-        template: template.value().clone(),
+        template: pods.template.clone(),
+        selector: pods.selector,
+        workload_ref: workload_ref?,
         stable_service: services.stable,
         canary_service: services.canary,
         ping_pong: services.ping_pong,
@@ -109,15 +126,7 @@ const SPEC: [&str; 14] = [
 ];
 
 /// Fields of the API that would change what happens and are not acted on yet.
-const LATER: [(&str, &str); 4] = [
-    (
-        "workloadRef",
-        ", expected the pod template in spec.template",
-    ),
-    ("restartAt", ", expected it to be absent"),
-    ("rollbackWindow", ", expected it to be absent"),
-    ("scaleDownOnPause", ", expected it to be absent"),
-];
+const LATER: [&str; 3] = ["restartAt", "rollbackWindow", "scaleDownOnPause"];
 
 /// A whole number of at least 0, or `default` where it is absent; `None` where it is wrong.
 pub(super) fn whole(parent: &Field<'_>, name: &str, default: u64, most: i64) -> Option<u64> {
@@ -160,27 +169,68 @@ fn dns_label(field: &Field<'_>, most: usize) -> Option<String> {
     good.then(|| text.to_string())
 }
 
-/// The selector must find the template's pods, as the API server demands of every workload.
-fn selector(spec: &Field<'_>, template: &Field<'_>) {
-    let Some(selector) = spec.required("selector", "matchLabels that the template's labels carry")
-    else {
-        return;
-    };
-    selector.only(&["matchLabels", "matchExpressions"]);
-    if let Some(expressions) = selector.optional("matchExpressions") {
-        expressions.refuse("is not supported yet, expected matchLabels");
-    }
-    let Some(labels) = selector.required("matchLabels", "labels of the template") else {
-        return;
-    };
-    let carried = template.value().pointer("/metadata/labels");
-    for (key, value) in labels.object().into_iter().flatten() {
-        if carried.and_then(|labels| labels.get(key)) != Some(value) {
-            labels.refuse(format_args!(
-                "has {key}: {value}, expected a label that spec.template.metadata.labels carries"
+/// Which pods a Rollout has.
+struct Pods<'a> {
+    template: &'a Value,
+    selector: Selector,
+}
+
+impl Pods<'_> {
+    /// A pod that is labelled so that the selector no longer finds it would be nobody's.
+    fn keep_selected(&self, spec: &Field<'_>, field: &str, metadata: &Metadata) {
+        let mut labels = selector::carried(self.template);
+        let before = self.selector.matches(&labels);
+        labels.extend(metadata.labels.clone());
+        if before && !self.selector.matches(&labels) {
+            spec.refuse(format_args!(
+                "strategy.canary.{field} changes a label that selector asks for, expected others"
             ));
         }
     }
+}
+
+/// The pods of a Rollout with a template of its own.
+fn own_pods<'a>(spec: &Field<'a>) -> Option<Pods<'a>> {
+    let selector = spec.required("selector", "matchLabels that the template's labels carry");
+    let accepted = "a pod template, or a workloadRef to an object that has one";
+    let template = spec.required("template", accepted)?;
+    template.object()?;
+    let selector = selector::read(&selector?, template.value())?;
+    Some(Pods {
+        template: template.value(),
+        selector,
+    })
+}
+
+/// The pods of a Rollout that refers to a workload, found or not.
+fn pods_of<'a>(
+    spec: &Field<'a>,
+    reference: &WorkloadRef,
+    workload: Option<Workload<'a>>,
+) -> Option<Pods<'a>> {
+    if let Some(template) = spec.optional("template")
+        && workload::is_template(template.value())
+    {
+        template.refuse("stands beside workloadRef, expected one of them");
+        return None;
+    }
+    let Some(workload) = workload else {
+        spec.optional("workloadRef")?.refuse(format_args!(
+            "names {} {:?}, which is not here, expected one that is, or the pod template in \
+             spec.template",
+            reference.kind.as_str(),
+            reference.name
+        ));
+        return None;
+    };
+    let selector = match (spec.optional("selector"), workload.selector) {
+        (None, Some(selector)) => spec.beside("selector", selector),
+        (own, _) => own.or_else(|| spec.required("selector", "labels of the template"))?,
+    };
+    Some(Pods {
+        template: workload.template,
+        selector: selector::read(&selector, workload.template)?,
+    })
 }
 
 fn steps_hash(spec: &Field<'_>) -> String {

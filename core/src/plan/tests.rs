@@ -253,8 +253,8 @@ fn what_is_not_supported_is_refused_by_name() {
         "spec.strategy.canary.stepPlugin: is not supported yet, expected it to be absent"
     );
     assert_eq!(
-        with("/spec/workloadRef", json!({"kind": "Deployment"})),
-        "spec.workloadRef: is not supported yet, expected the pod template in spec.template"
+        with("/spec/scaleDownOnPause", json!(true)),
+        "spec.scaleDownOnPause: is not supported yet, expected it to be absent"
     );
     assert_eq!(
         with("/spec/strategy/canary/trafficRouting", json!({"nginx": {}})),
