@@ -29,6 +29,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::field::{Field, FieldErrors, Report};
+use crate::time::Timestamp;
 use crate::wire::{HeaderRoute, StickyKey};
 
 /// What a Rollout asks for.
@@ -48,6 +49,11 @@ pub struct Plan {
     pub selector: Selector,
     /// `spec.workloadRef`: where the template is from.
     pub workload_ref: Option<WorkloadRef>,
+    /// `spec.restartAt`: pods created before are replaced once it has passed.
+    pub restart_at: Option<Timestamp>,
+    /// `spec.rollbackWindow.revisions`: a return to one of so many revisions before the stable one
+    /// needs no steps; 0 if absent.
+    pub rollback_window: usize,
     /// `spec.strategy.canary.stableService`.
     pub stable_service: Option<String>,
     /// `spec.strategy.canary.canaryService`.

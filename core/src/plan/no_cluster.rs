@@ -56,23 +56,27 @@ impl Plan {
 
     /// The fields that only a cluster can carry out, with what is accepted without one.
     pub fn cluster_only(&self) -> Vec<FieldError> {
-        let canary = "spec.strategy.canary";
         let asked = [
-            (self.ping_pong.is_some(), "pingPong"),
+            (self.restart_at.is_some(), "restartAt"),
+            (self.rollback_window > 0, "rollbackWindow"),
+            (self.ping_pong.is_some(), "strategy.canary.pingPong"),
             (
                 self.scale_down_delay_revision_limit.is_some(),
-                "scaleDownDelayRevisionLimit",
+                "strategy.canary.scaleDownDelayRevisionLimit",
             ),
-            (self.dynamic_stable_scale, "dynamicStableScale"),
-            (self.min_pods > 0, "minPodsPerReplicaSet"),
+            (
+                self.dynamic_stable_scale,
+                "strategy.canary.dynamicStableScale",
+            ),
+            (self.min_pods > 0, "strategy.canary.minPodsPerReplicaSet"),
             (
                 self.replica_progress_threshold.is_some(),
-                "replicaProgressThreshold",
+                "strategy.canary.replicaProgressThreshold",
             ),
         ];
         let asked = asked.into_iter().filter(|(asked, _)| *asked);
         let refused = asked.map(|(_, name)| FieldError {
-            path: format!("{canary}.{name}"),
+            path: format!("spec.{name}"),
             message: "needs a cluster, expected it to be absent".to_string(),
         });
         refused.collect()
@@ -85,6 +89,7 @@ mod tests {
 
     use super::super::AntiAffinity;
     use super::*;
+    use crate::time::Timestamp;
 
     fn plan(routing: Value, regex: &str) -> Plan {
         let document = json!({
@@ -111,6 +116,17 @@ mod tests {
     fn the_filter_moves_the_traffic_whichever_router_is_named() {
         let plan = plan(istio(), "a+").without_cluster().unwrap();
         assert_eq!(plan.router, Router::Wasm(WasmRouter::default()));
+    }
+
+    #[test]
+    fn what_needs_a_cluster_is_refused_by_its_field() {
+        let mut plan = plan(istio(), "a+");
+        plan.restart_at = Some(Timestamp(1));
+        let refused = plan.without_cluster().unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "spec.restartAt: needs a cluster, expected it to be absent"
+        );
     }
 
     #[test]

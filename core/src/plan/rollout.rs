@@ -8,6 +8,7 @@ use super::{
 };
 use crate::field::Field;
 use crate::revision;
+use crate::time::{TIME_ACCEPTED, Timestamp, parse_time};
 
 /// The longest name: `<name>-<hash>` and `<name>-canary` must stay DNS labels (63 characters)
 /// with a hash of up to ten.
@@ -58,6 +59,7 @@ pub(super) fn read(
     }
     let revision_history = whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
     let run_history = run_history(&spec);
+    let (restart_at, rollback_window) = (restart_at(&spec), rollback_window(&spec));
     let (strategy, pods) = (strategy?, pods?);
     for (field, metadata) in [
         ("canaryMetadata", &strategy.canary_metadata),
@@ -74,6 +76,8 @@ pub(super) fn read(
         template: pods.template.clone(),
         selector: pods.selector,
         workload_ref: workload_ref?,
+        restart_at: restart_at?,
+        rollback_window: rollback_window?,
         stable_service: services.stable,
         canary_service: services.canary,
         ping_pong: services.ping_pong,
@@ -126,7 +130,7 @@ const SPEC: [&str; 14] = [
 ];
 
 /// Fields of the API that would change what happens and are not acted on yet.
-const LATER: [&str; 3] = ["restartAt", "rollbackWindow", "scaleDownOnPause"];
+const LATER: [&str; 1] = ["scaleDownOnPause"];
 
 /// A whole number of at least 0, or `default` where it is absent; `None` where it is wrong.
 pub(super) fn whole(parent: &Field<'_>, name: &str, default: u64, most: i64) -> Option<u64> {
@@ -238,6 +242,27 @@ fn steps_hash(spec: &Field<'_>) -> String {
     let steps = at("/strategy/canary/steps");
     let routes = at("/strategy/canary/trafficRouting/plugins/serin~1wasm/routes");
     revision::hash(&Value::Array(vec![steps, routes]))
+}
+
+/// `spec.restartAt`.
+fn restart_at(spec: &Field<'_>) -> Option<Option<Timestamp>> {
+    let Some(field) = spec.optional("restartAt") else {
+        return Some(None);
+    };
+    let read = field.value().as_str().and_then(parse_time);
+    if read.is_none() {
+        field.expected(TIME_ACCEPTED);
+    }
+    read.map(Some)
+}
+
+/// `spec.rollbackWindow.revisions`; none is as good as 0.
+fn rollback_window(spec: &Field<'_>) -> Option<usize> {
+    let Some(window) = spec.optional("rollbackWindow") else {
+        return Some(0);
+    };
+    window.only(&["revisions"]);
+    whole(&window, "revisions", 0, REPLICAS_MAX).and_then(|n| usize::try_from(n).ok())
 }
 
 /// `spec.analysis`, five of each kind where it is absent.

@@ -237,6 +237,24 @@ fn histories_are_as_long_as_asked_for() {
 }
 
 #[test]
+fn a_restart_has_a_time_and_a_rollback_a_window() {
+    let mut document = rollout(json!([]), wasm());
+    document["spec"]["restartAt"] = json!("2026-08-30T12:00:00Z");
+    document["spec"]["rollbackWindow"] = json!({"revisions": 3});
+    let plan = Plan::parse(&document, "default").unwrap();
+    assert_eq!(plan.restart_at, Some(Timestamp(1_788_091_200_000)));
+    assert_eq!(plan.rollback_window, 3);
+
+    document["spec"]["restartAt"] = json!("now");
+    document["spec"]["rollbackWindow"] = json!({"revision": 3});
+    assert_eq!(
+        refusal(&document),
+        "spec.restartAt: is \"now\", expected a time such as \"2026-08-30T12:00:00Z\"\n\
+         spec.rollbackWindow.revision: is 3, expected one of revisions (did you mean revisions?)"
+    );
+}
+
+#[test]
 fn what_is_not_supported_is_refused_by_name() {
     let with = |path: &str, value: Value| {
         let mut document = rollout(json!([]), wasm());
