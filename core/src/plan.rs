@@ -4,6 +4,7 @@ mod analysis;
 mod istio;
 mod limits;
 mod matches;
+mod mirror;
 mod no_cluster;
 mod pods;
 mod rollout;
@@ -17,6 +18,7 @@ mod workload;
 
 pub use istio::{DestinationRuleRef, IstioRouter, TcpRoute, TlsRoute, VirtualServiceRef};
 pub use limits::check_together;
+pub use mirror::{MirrorMatch, MirrorRoute, TextMatch};
 pub use pods::{AntiAffinity, Metadata};
 pub use scaling::{Amount, Threshold};
 pub use selector::{Expression, Requirement, Selector};
@@ -156,6 +158,10 @@ pub enum Step {
     AddHeaderRoute(HeaderRoute),
     /// Remove the header route of this name.
     RemoveHeaderRoute(String),
+    /// Copy the requests that match to the canary.
+    AddMirrorRoute(MirrorRoute),
+    /// Remove the mirror route of this name.
+    RemoveMirrorRoute(String),
     /// Fix the canary's size apart from its weight.
     SetCanaryScale(CanaryScale),
 }
@@ -240,6 +246,19 @@ impl Plan {
     }
 }
 
+impl Step {
+    /// The managed route that it sets or removes.
+    pub fn route(&self) -> Option<&str> {
+        match self {
+            Step::AddHeaderRoute(HeaderRoute { name, .. })
+            | Step::AddMirrorRoute(MirrorRoute { name, .. })
+            | Step::RemoveHeaderRoute(name)
+            | Step::RemoveMirrorRoute(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -252,6 +271,8 @@ impl fmt::Display for Step {
             }
             Step::AddHeaderRoute(route) => write!(f, "setHeaderRoute: {}", route.name),
             Step::RemoveHeaderRoute(name) => write!(f, "setHeaderRoute: {name} (remove)"),
+            Step::AddMirrorRoute(route) => write!(f, "setMirrorRoute: {}", route.name),
+            Step::RemoveMirrorRoute(name) => write!(f, "setMirrorRoute: {name} (remove)"),
             Step::SetCanaryScale(CanaryScale::Replicas(1)) => {
                 write!(f, "setCanaryScale: 1 replica")
             }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use release::Release;
 
-use crate::plan::{AnalysisRef, Plan};
+use crate::plan::{AnalysisRef, MirrorRoute, Plan};
 use crate::time::Timestamp;
 use crate::wire::HeaderRoute;
 
@@ -182,6 +182,9 @@ pub struct CanaryTraffic {
     pub weight_bp: u16,
     /// The header routes in force, in managed order.
     pub routes: Vec<HeaderRoute>,
+    /// The mirror routes in force, in managed order, which they share with the header routes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<MirrorRoute>,
 }
 
 /// Which ReplicaSet each Service selects, by template hash; empty: selects nothing yet.

@@ -143,13 +143,18 @@ fn test(value: &Field<'_>, accepted: &[&str], matcher: Matcher) -> Option<Test> 
     }
 }
 
-/// A header's name in lower case, as proxies keep it (RFC 9110's token characters).
+/// A header's name in lower case, as proxies keep it.
 pub(super) fn header_name(field: &Field<'_>) -> Option<String> {
-    let text = field.name()?;
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if !text.bytes().all(token) {
+    let name = header_name_of(field.name()?);
+    if name.is_none() {
         field.expected("a header's name");
-        return None;
     }
-    Some(text.to_ascii_lowercase())
+    name
+}
+
+/// The same of a text (RFC 9110's token characters).
+pub(super) fn header_name_of(text: &str) -> Option<String> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let good = !text.is_empty() && text.bytes().all(token);
+    good.then(|| text.to_ascii_lowercase())
 }

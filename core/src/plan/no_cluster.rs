@@ -75,7 +75,12 @@ impl Plan {
             ),
         ];
         let asked = asked.into_iter().filter(|(asked, _)| *asked);
-        let refused = asked.map(|(_, name)| FieldError {
+        let asked = asked.map(|(_, name)| name.to_string());
+        let mirrors = self.steps.iter().enumerate().filter(|(_, step)| {
+            matches!(step, Step::AddMirrorRoute(_) | Step::RemoveMirrorRoute(_))
+        });
+        let mirrors = mirrors.map(|(i, _)| format!("strategy.canary.steps[{i}].setMirrorRoute"));
+        let refused = asked.chain(mirrors).map(|name| FieldError {
             path: format!("spec.{name}"),
             message: "needs a cluster, expected it to be absent".to_string(),
         });

@@ -2,7 +2,7 @@
 
 use super::{Router, Step, WasmRouter, istio, matches};
 use crate::field::Field;
-use crate::wire::{HeaderRoute, StickyKey};
+use crate::wire::StickyKey;
 
 /// The name under `trafficRouting.plugins` that makes the filter move the traffic.
 const WASM_PLUGIN: &str = "serin/wasm";
@@ -142,13 +142,9 @@ fn sticky_key(key: &Field<'_>) -> Option<StickyKey> {
 /// The managed names in their order, those that only steps use after the listed ones.
 pub(super) fn managed(listed: &[String], steps: &[Step], notices: &mut Vec<String>) -> Vec<String> {
     let mut names = listed.to_vec();
-    for step in steps {
-        let (Step::AddHeaderRoute(HeaderRoute { name, .. }) | Step::RemoveHeaderRoute(name)) = step
-        else {
-            continue;
-        };
-        if !names.contains(name) {
-            names.push(name.clone());
+    for name in steps.iter().filter_map(Step::route) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_string());
             notices.push(format!(
                 "route {name:?} is not in trafficRouting.managedRoutes: it is managed all the \
                  same, Argo Rollouts would refuse it"

@@ -1,21 +1,22 @@
 //! The step list.
 
 use super::matches::{self, Matcher};
-use super::{CanaryScale, Pause, Step, analysis};
+use super::{CanaryScale, Pause, Step, analysis, mirror};
 use crate::field::Field;
 use crate::wire::HeaderRoute;
 
 /// What a step may be now; the rest of the API is in [`LATER`].
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 6] = [
     "setWeight",
     "pause",
     "analysis",
     "setHeaderRoute",
+    "setMirrorRoute",
     "setCanaryScale",
 ];
 
 /// Steps of the API that are not acted on yet.
-const LATER: [&str; 3] = ["setMirrorRoute", "experiment", "plugin"];
+const LATER: [&str; 2] = ["experiment", "plugin"];
 
 const REPLICAS_MAX: i64 = 10_000;
 
@@ -61,6 +62,14 @@ fn one(step: &Field<'_>, around: Around) -> Option<Step> {
         ("analysis", Some(field)) => analysis::read(&field, &[]).map(Step::Analysis),
         ("setHeaderRoute", Some(route)) => {
             routed(&route, around).and_then(|matcher| header_route(&route, matcher))
+        }
+        ("setMirrorRoute", Some(route)) => {
+            let matcher = routed(&route, around)?;
+            if matcher == Matcher::Filter {
+                route.refuse("is not possible with the filter, expected router istio");
+                return None;
+            }
+            mirror::read(&route)
         }
         ("setCanaryScale", Some(scale)) => {
             routed(&scale, around).and_then(|_| canary_scale(&scale))

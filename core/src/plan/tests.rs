@@ -160,19 +160,19 @@ fn refusals_name_field_value_and_what_is_accepted() {
             ".pause.duraton: is 5, expected one of duration (did you mean duration?)",
         ),
         (
-            json!({"setMirrorRoute": {"name": "m"}}),
-            ": setMirrorRoute is not supported yet, expected one of setWeight, pause, analysis, \
-             setHeaderRoute, setCanaryScale",
+            json!({"experiment": {}}),
+            ": experiment is not supported yet, expected one of setWeight, pause, analysis, \
+             setHeaderRoute, setMirrorRoute, setCanaryScale",
         ),
         (
             json!({"setweight": 5}),
             ".setweight: is 5, expected one of setWeight, pause, analysis, setHeaderRoute, \
-             setCanaryScale (did you mean setWeight?)",
+             setMirrorRoute, setCanaryScale (did you mean setWeight?)",
         ),
         (
             json!({"setWeight": 5, "pause": {}}),
             ": is {\"pause\":{},\"setWeight\":5}, expected exactly one of setWeight, pause, \
-             analysis, setHeaderRoute, setCanaryScale",
+             analysis, setHeaderRoute, setMirrorRoute, setCanaryScale",
         ),
         (
             json!({"setHeaderRoute": {"name": "a", "match": [

@@ -65,10 +65,12 @@ impl Release<'_> {
     /// Whether the effect of `step` is there. Beginning a pause is part of the first look at it.
     fn complete(&mut self, step: &Step) -> bool {
         match step {
-            Step::SetWeight(_) | Step::SetCanaryScale(_) => self.canary_ready() && self.verified(),
-            Step::AddHeaderRoute(_) | Step::RemoveHeaderRoute(_) => {
-                self.canary_ready() && self.verified()
-            }
+            Step::SetWeight(_)
+            | Step::SetCanaryScale(_)
+            | Step::AddHeaderRoute(_)
+            | Step::RemoveHeaderRoute(_)
+            | Step::AddMirrorRoute(_)
+            | Step::RemoveMirrorRoute(_) => self.canary_ready() && self.verified(),
             Step::Analysis(_) => self
                 .step_run()
                 .and_then(|run| self.seen.runs.get(&run.name))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Aborted, Event, Observation, SetSeen, State};
-use crate::plan::{CanaryScale, Plan, Step};
+use crate::plan::{CanaryScale, MirrorRoute, Plan, Step};
 use crate::time::Timestamp;
 use crate::wire::HeaderRoute;
 
@@ -189,6 +189,14 @@ impl<'a> Release<'a> {
         routes_after(self.begun(), &self.plan.managed_routes)
     }
 
+    /// The mirror routes, likewise.
+    pub(super) fn mirrors(&self) -> Vec<MirrorRoute> {
+        if !self.stepping() || self.current_step().is_none() {
+            return Vec::new();
+        }
+        mirrors_after(self.begun(), &self.plan.managed_routes)
+    }
+
     /// How many pods the canary should have, by the steps up to the one under way.
     pub(super) fn canary_wanted(&self) -> u32 {
         if self.current_step().is_none() {
@@ -206,8 +214,9 @@ impl<'a> Release<'a> {
             Some(CanaryScale::Percent(percent)) => share(u64::from(percent), 100),
             Some(CanaryScale::MatchTrafficWeight) | None => {
                 let by_weight = share(u64::from(self.set_weight()), u64::from(ALL_BP));
-                // A header route without a pod behind it would answer 503.
-                by_weight.max(u32::from(!self.routes().is_empty()).min(self.plan.replicas))
+                // A route without a pod behind it would answer 503, or copy to nobody.
+                let routed = !self.routes().is_empty() || !self.mirrors().is_empty();
+                by_weight.max(u32::from(routed).min(self.plan.replicas))
             }
         }
     }
@@ -238,13 +247,24 @@ fn last_weight(steps: &[Step]) -> u16 {
 /// The header routes in force after `steps`, in the order of `managed`. A route set again has its
 /// last matches.
 pub(crate) fn routes_after(steps: &[Step], managed: &[String]) -> Vec<HeaderRoute> {
-    let last = |name: &String| {
-        let change = steps.iter().rev().find_map(|step| match step {
-            Step::AddHeaderRoute(route) if route.name == *name => Some(Some(route.clone())),
-            Step::RemoveHeaderRoute(removed) if removed == name => Some(None),
-            _ => None,
-        });
-        change.flatten()
+    let route = |name| match last_of_route(steps, name)? {
+        Step::AddHeaderRoute(route) => Some(route.clone()),
+        _ => None,
     };
-    managed.iter().filter_map(last).collect()
+    managed.iter().filter_map(route).collect()
+}
+
+/// The mirror routes, likewise.
+fn mirrors_after(steps: &[Step], managed: &[String]) -> Vec<MirrorRoute> {
+    let route = |name| match last_of_route(steps, name)? {
+        Step::AddMirrorRoute(route) => Some(route.clone()),
+        _ => None,
+    };
+    managed.iter().filter_map(route).collect()
+}
+
+/// The last step about the managed route of this name: one route has one name, whatever it does.
+fn last_of_route<'s>(steps: &'s [Step], name: &String) -> Option<&'s Step> {
+    let about = |step: &&Step| step.route().is_some_and(|route| route == name);
+    steps.iter().rev().find(about)
 }

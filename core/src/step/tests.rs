@@ -30,6 +30,15 @@ pub(super) fn plan_with(steps: Value, spec: Value) -> Plan {
     Plan::parse(&document, "default").unwrap()
 }
 
+/// The same with Istio.
+pub(super) fn istio_plan(steps: Value) -> Plan {
+    let strategy = json!({"canary": {
+        "stableService": "shop", "canaryService": "shop-canary", "steps": steps,
+        "trafficRouting": {"istio": {"virtualService": {"name": "shop"}}},
+    }});
+    plan_with(json!([]), json!({ "strategy": strategy }))
+}
+
 /// A world that does at once what a decision says.
 pub(super) struct World {
     pub(super) plan: Plan,
@@ -171,6 +180,49 @@ fn analysis() -> Value {
 fn header_route() -> Value {
     json!({"setHeaderRoute": {"name": "beta", "match": [
         {"headerName": "x-canary", "headerValue": {"exact": "true"}}]}})
+}
+
+fn mirror_route(percentage: u32) -> Value {
+    json!({"setMirrorRoute": {"name": "copy", "percentage": percentage, "match": [
+        {"path": {"prefix": "/"}}]}})
+}
+
+#[test]
+fn a_mirror_route_is_in_force_from_its_step_on_until_it_is_removed() {
+    let mut world = World::with(istio_plan(json!([
+        mirror_route(35), {"pause": {}}, mirror_route(70), header_route(), {"pause": {}},
+        {"setMirrorRoute": {"name": "copy"}}, {"pause": {}},
+    ])));
+    let mirrored = |world: &World| -> Vec<u32> {
+        let canary = world.last.traffic.canary.as_ref().unwrap();
+        canary
+            .mirrors
+            .iter()
+            .map(|mirror| mirror.percentage)
+            .collect()
+    };
+    world.release("two");
+    assert_eq!((world.weight(), mirrored(&world)), (0, vec![35]));
+    assert_eq!(world.last.sets["two"], 1, "somebody must take the copies");
+    world.promote();
+    assert_eq!((mirrored(&world), world.routes()), (vec![70], vec!["beta"]));
+    world.promote();
+    assert_eq!((mirrored(&world), world.routes()), (vec![], vec!["beta"]));
+}
+
+#[test]
+fn a_managed_route_is_what_its_last_step_makes_of_it() {
+    let steps = json!([
+        {"setHeaderRoute": {"name": "copy", "match": [
+            {"headerName": "x", "headerValue": {"exact": "1"}}]}},
+        {"pause": {}}, mirror_route(100), {"pause": {}},
+    ]);
+    let mut world = World::with(istio_plan(steps));
+    world.release("two");
+    assert_eq!(world.routes(), ["copy"]);
+    world.promote();
+    let canary = world.last.traffic.canary.as_ref().unwrap();
+    assert_eq!((canary.routes.len(), canary.mirrors.len()), (0, 1));
 }
 
 #[test]

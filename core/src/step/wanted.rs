@@ -53,6 +53,7 @@ impl Release<'_> {
                     self.set_weight()
                 },
                 routes: self.routes(),
+                mirrors: self.mirrors(),
             }
         });
         Traffic {
