@@ -68,11 +68,6 @@ impl Plan {
                 self.dynamic_stable_scale,
                 "strategy.canary.dynamicStableScale",
             ),
-            (self.min_pods > 0, "strategy.canary.minPodsPerReplicaSet"),
-            (
-                self.replica_progress_threshold.is_some(),
-                "strategy.canary.replicaProgressThreshold",
-            ),
         ];
         let asked = asked.into_iter().filter(|(asked, _)| *asked);
         let asked = asked.map(|(_, name)| name.to_string());

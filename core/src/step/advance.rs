@@ -102,9 +102,10 @@ impl Release<'_> {
         });
     }
 
-    /// Whether the canary has the pods that the step asks for.
+    /// Whether the canary has the pods that the step asks for, or enough of them.
     pub(super) fn canary_ready(&self) -> bool {
-        self.canary().available >= self.canary_wanted()
+        self.plan
+            .enough(self.canary().available, self.canary_wanted())
     }
 
     /// Whether every proxy is known to run the wanted traffic.

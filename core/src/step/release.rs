@@ -91,7 +91,7 @@ impl<'a> Release<'a> {
             return;
         }
         self.state.index = self.plan.steps.len();
-        if self.set(&self.state.current).available >= self.plan.replicas {
+        if self.can_take_all() {
             self.become_stable("Rollout completed: first version is available");
         }
     }
@@ -105,9 +105,15 @@ impl<'a> Release<'a> {
             && !self.plan.paused
             && self.state.pause.is_none()
             && (skip || self.state.index >= self.plan.steps.len());
-        if done && self.canary().available >= self.plan.replicas {
+        if done && self.can_take_all() {
             self.become_stable("Rollout completed: all steps are done");
         }
+    }
+
+    /// Whether the version asked for has enough pods for all requests.
+    fn can_take_all(&self) -> bool {
+        self.plan
+            .enough(self.canary().available, self.plan.replicas)
     }
 
     fn become_stable(&mut self, message: &str) {
@@ -211,13 +217,21 @@ impl<'a> Release<'a> {
         };
         match scale {
             Some(CanaryScale::Replicas(n)) => n,
-            Some(CanaryScale::Percent(percent)) => share(u64::from(percent), 100),
+            Some(CanaryScale::Percent(percent)) => self.at_least(share(u64::from(percent), 100)),
             Some(CanaryScale::MatchTrafficWeight) | None => {
                 let by_weight = share(u64::from(self.set_weight()), u64::from(ALL_BP));
                 // A route without a pod behind it would answer 503, or copy to nobody.
                 let routed = !self.routes().is_empty() || !self.mirrors().is_empty();
-                by_weight.max(u32::from(routed).min(self.plan.replicas))
+                self.at_least(by_weight.max(u32::from(routed).min(self.plan.replicas)))
             }
+        }
+    }
+
+    /// A version with pods has at least `minPodsPerReplicaSet`, but never more than all.
+    fn at_least(&self, pods: u32) -> u32 {
+        match pods {
+            0 => 0,
+            some => some.max(self.plan.min_pods.min(self.plan.replicas)),
         }
     }
 

@@ -32,11 +32,21 @@ pub(super) fn plan_with(steps: Value, spec: Value) -> Plan {
 
 /// The same with Istio.
 pub(super) fn istio_plan(steps: Value) -> Plan {
-    let strategy = json!({"canary": {
+    let istio = json!({"istio": {"virtualService": {"name": "shop"}}});
+    canary_plan(steps, json!({ "trafficRouting": istio }))
+}
+
+/// A plan of ten replicas with these steps and further fields of `canary`.
+pub(super) fn canary_plan(steps: Value, fields: Value) -> Plan {
+    let mut canary = json!({
         "stableService": "shop", "canaryService": "shop-canary", "steps": steps,
-        "trafficRouting": {"istio": {"virtualService": {"name": "shop"}}},
-    }});
-    plan_with(json!([]), json!({ "strategy": strategy }))
+        "trafficRouting": {"plugins": {"serin/wasm": {}}},
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        canary[name] = value.clone();
+    }
+    let spec = json!({"replicas": 10, "strategy": {"canary": canary}});
+    plan_with(json!([]), spec)
 }
 
 /// A world that does at once what a decision says.
@@ -601,6 +611,47 @@ fn canary_scale_is_apart_from_the_weight_until_it_follows_again() {
     assert_eq!(world.last.sets["two"], 2);
     world.promote();
     assert_eq!(world.last.sets["two"], 1);
+}
+
+#[test]
+fn a_step_goes_on_with_enough_of_its_pods() {
+    let threshold = json!({"replicaProgressThreshold": {"type": "Percent", "value": 80}});
+    let mut world = World::with(canary_plan(json!([{"setWeight": 50}]), threshold));
+    world.seen.template = "two".into();
+    world.pass();
+    let pods = |world: &mut World, available: u32| {
+        world.comply();
+        world.seen.sets.get_mut("two").unwrap().available = available;
+        world.pass();
+        world.seen.traffic = Some(world.last.traffic.clone());
+        world.pass();
+        (world.weight(), world.last.state.index)
+    };
+    assert_eq!(pods(&mut world, 3), (0, 0));
+    assert_eq!(pods(&mut world, 4), (5000, 1));
+    assert_eq!(world.last.sets["two"], 10);
+    assert_eq!(pods(&mut world, 7), (5000, 1));
+    pods(&mut world, 8);
+    assert_eq!(world.last.state.stable, "two");
+    assert_eq!(world.last.phase, Phase::Progressing, "two pods are missing");
+}
+
+#[test]
+fn a_version_with_pods_has_at_least_so_many() {
+    let steps = json!([
+        {"setWeight": 1}, {"pause": {}}, {"setCanaryScale": {"weight": 5}}, {"pause": {}},
+        {"setCanaryScale": {"replicas": 1}}, {"pause": {}}, {"setWeight": 0},
+        {"setCanaryScale": {"matchTrafficWeight": true}}, {"pause": {}},
+    ]);
+    let mut world = World::with(canary_plan(steps, json!({"minPodsPerReplicaSet": 2})));
+    world.release("two");
+    assert_eq!(world.last.sets["two"], 2);
+    world.promote();
+    assert_eq!(world.last.sets["two"], 2);
+    world.promote();
+    assert_eq!(world.last.sets["two"], 1, "asked for by number");
+    world.promote();
+    assert_eq!(world.last.sets["two"], 0);
 }
 
 #[test]
