@@ -74,11 +74,12 @@ fn one(step: &Field<'_>, around: Around) -> Option<Step> {
         ("setCanaryScale", Some(scale)) => {
             routed(&scale, around).and_then(|_| canary_scale(&scale))
         }
-        (name, None) if KINDS.contains(&name) => {
+        (name, None) => {
             step.refuse(format_args!("{name} is null, expected a value"));
             None
         }
-        _ => None,
+        // `only` has reported it.
+        (_, Some(_)) => None,
     }
 }
 

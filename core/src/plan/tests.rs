@@ -170,6 +170,10 @@ fn refusals_name_field_value_and_what_is_accepted() {
              setMirrorRoute, setCanaryScale (did you mean setWeight?)",
         ),
         (
+            json!({"setweight": null}),
+            ": setweight is null, expected a value",
+        ),
+        (
             json!({"setWeight": 5, "pause": {}}),
             ": is {\"pause\":{},\"setWeight\":5}, expected exactly one of setWeight, pause, \
              analysis, setHeaderRoute, setMirrorRoute, setCanaryScale",
