@@ -2,6 +2,8 @@
 
 mod advance;
 mod release;
+mod sets;
+mod traffic;
 mod wanted;
 mod why;
 

@@ -1,0 +1,57 @@
+//! Who gets which requests, and what the Services select.
+
+use super::release::Release;
+use super::{CanaryTraffic, Services, Traffic};
+use crate::plan::Step;
+
+impl Release<'_> {
+    /// Who gets which requests. A canary without an available pod gets none: its share is
+    /// answered by stable, and comes back with its pods. Nor does a canary while proxies still run
+    /// another one's weight and routes: those end first.
+    pub(super) fn wanted_traffic(&self) -> Traffic {
+        let stable = match self.state.stable.as_str() {
+            "" => &self.state.current,
+            _ => &self.state.stable,
+        };
+        let running = self
+            .seen
+            .traffic
+            .as_ref()
+            .and_then(|traffic| traffic.canary.as_ref());
+        let another = running.is_some_and(|canary| canary.revision != self.state.current);
+        let serves = self.stepping() && self.canary().available > 0 && !another;
+        let canary = serves.then(|| {
+            let waits = matches!(self.current_step(), Some(Step::SetWeight(_)) | None)
+                && !self.canary_ready();
+            CanaryTraffic {
+                revision: self.state.current.clone(),
+                weight_bp: if waits {
+                    self.weight_before()
+                } else {
+                    self.set_weight()
+                },
+                routes: self.routes(),
+                mirrors: self.mirrors(),
+            }
+        });
+        Traffic {
+            stable: stable.clone(),
+            canary,
+        }
+    }
+
+    /// The canary Service follows the traffic: it selects the canary before the first request
+    /// goes there, and stable only after every proxy is known to send none any more.
+    pub(super) fn wanted_services(&self, wanted: &Traffic) -> Services {
+        let running = self
+            .seen
+            .traffic
+            .as_ref()
+            .and_then(|traffic| traffic.canary.as_ref());
+        let canary = wanted.canary.as_ref().or(running);
+        Services {
+            canary: canary.map_or_else(|| wanted.stable.clone(), |canary| canary.revision.clone()),
+            stable: wanted.stable.clone(),
+        }
+    }
+}
