@@ -61,10 +61,6 @@ impl Plan {
             (self.rollback_window > 0, "rollbackWindow"),
             (self.ping_pong.is_some(), "strategy.canary.pingPong"),
             (
-                self.scale_down_delay_revision_limit.is_some(),
-                "strategy.canary.scaleDownDelayRevisionLimit",
-            ),
-            (
                 self.dynamic_stable_scale,
                 "strategy.canary.dynamicStableScale",
             ),

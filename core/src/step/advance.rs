@@ -57,7 +57,7 @@ impl Release<'_> {
         self.again = true;
     }
 
-    fn inconclusive(&self) -> bool {
+    pub(super) fn inconclusive(&self) -> bool {
         let reason = self.state.pause.as_ref().map(|pause| pause.reason);
         reason == Some(PauseReason::InconclusiveAnalysisRun)
     }

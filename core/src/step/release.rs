@@ -212,19 +212,31 @@ impl<'a> Release<'a> {
             Step::SetCanaryScale(scale) => Some(*scale),
             _ => None,
         });
-        let share = |of: u64, in_all: u64| {
-            u32::try_from((u64::from(self.plan.replicas) * of).div_ceil(in_all)).unwrap_or(u32::MAX)
-        };
-        match scale {
-            Some(CanaryScale::Replicas(n)) => n,
-            Some(CanaryScale::Percent(percent)) => self.at_least(share(u64::from(percent), 100)),
-            Some(CanaryScale::MatchTrafficWeight) | None => {
-                let by_weight = share(u64::from(self.set_weight()), u64::from(ALL_BP));
+        scale
+            .and_then(|scale| self.scaled(scale))
+            .unwrap_or_else(|| {
+                let by_weight = self.share(u64::from(self.set_weight()), u64::from(ALL_BP));
                 // A route without a pod behind it would answer 503, or copy to nobody.
                 let routed = !self.routes().is_empty() || !self.mirrors().is_empty();
                 self.at_least(by_weight.max(u32::from(routed).min(self.plan.replicas)))
+            })
+    }
+
+    /// The pods that a scale asks for by itself; none: as many as the weight needs.
+    pub(super) fn scaled(&self, scale: CanaryScale) -> Option<u32> {
+        match scale {
+            CanaryScale::Replicas(n) => Some(n),
+            CanaryScale::Percent(percent) => {
+                Some(self.at_least(self.share(u64::from(percent), 100)))
             }
+            CanaryScale::MatchTrafficWeight => None,
         }
+    }
+
+    /// The pods that so much of everything needs.
+    fn share(&self, of: u64, in_all: u64) -> u32 {
+        let pods = (u64::from(self.plan.replicas) * of).div_ceil(in_all);
+        u32::try_from(pods).unwrap_or(u32::MAX)
     }
 
     /// A version with pods has at least `minPodsPerReplicaSet`, but never more than all.

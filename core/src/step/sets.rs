@@ -1,55 +1,117 @@
 //! How many pods every ReplicaSet should have.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Traffic;
 use super::release::Release;
+use super::{SetSeen, Traffic};
+use crate::plan::Step;
+use crate::time::Timestamp;
 
 impl Release<'_> {
-    /// Pods by template hash. A ReplicaSet that serves nobody any more keeps its pods until every
-    /// proxy is known to know, and then for its delay.
+    /// Pods by template hash.
     pub(super) fn wanted_sets(&mut self, wanted: &Traffic) -> BTreeMap<String, u32> {
-        let mut sets = BTreeMap::from([(wanted.stable.clone(), self.plan.replicas)]);
-        if self.stepping() {
-            let canary = self.canary();
-            let halted = self.plan.paused && canary.revision > 0;
-            // Fewer pods only once every proxy sends them less.
-            let least = if self.verified() { 0 } else { canary.desired };
-            let pods = if halted {
-                canary.desired
-            } else {
-                self.canary_wanted().max(least)
-            };
-            sets.insert(self.state.current.clone(), pods);
+        if self.halted() {
+            return self.sets_as_they_are();
         }
-        let running = self.seen.traffic.clone();
-        let serving = |hash: &String| {
-            running.as_ref().is_none_or(|traffic| {
-                let canary = traffic.canary.as_ref().map(|canary| &canary.revision);
-                traffic.stable == *hash || canary == Some(hash)
-            })
-        };
-        let mut leaving = BTreeMap::new();
+        let mut sets = BTreeMap::from([(wanted.stable.clone(), self.plan.replicas)]);
+        if let Some(pods) = self.canary_pods() {
+            // Fewer pods only once every proxy sends them less.
+            let least = if self.verified() {
+                0
+            } else {
+                self.canary().desired
+            };
+            sets.insert(self.state.current.clone(), pods.max(least));
+        }
+        self.keep_leaving(&mut sets);
+        sets
+    }
+
+    /// Whether no version may get more or fewer pods: someone paused the Rollout, or an analysis
+    /// could not tell.
+    pub(super) fn halted(&self) -> bool {
+        self.plan.paused || self.inconclusive()
+    }
+
+    /// What is due to go meanwhile goes afterwards.
+    fn sets_as_they_are(&self) -> BTreeMap<String, u32> {
+        let with_pods = self.seen.sets.iter().filter(|(_, set)| set.desired > 0);
+        let mut sets: BTreeMap<String, u32> = with_pods
+            .map(|(hash, set)| (hash.clone(), set.desired))
+            .collect();
+        sets.entry(self.state.current.clone()).or_insert(0);
+        sets
+    }
+
+    /// The pods of a canary that has any to itself: one that is on trial, or that was taken back and
+    /// is to be kept for a look at it.
+    fn canary_pods(&self) -> Option<u32> {
+        if self.stepping() {
+            return Some(self.canary_wanted());
+        }
+        let kept = self.in_flight() && self.plan.abort_keeps_canary;
+        match self.plan.steps.first() {
+            Some(Step::SetCanaryScale(scale)) if kept => self.scaled(*scale),
+            _ => None,
+        }
+    }
+
+    /// Adds the ReplicaSets that serve nobody any more. They keep their pods until every proxy is
+    /// known to know, and then for their delay, the newest first if there are too many.
+    fn keep_leaving(&mut self, sets: &mut BTreeMap<String, u32>) {
+        let mut waiting = Vec::new();
         for (hash, set) in &self.seen.sets {
             if sets.contains_key(hash) || set.desired == 0 {
                 continue;
             }
             let due = match self.state.scale_down_at.get(hash) {
                 Some(due) => *due,
-                None if serving(hash) => {
+                None if self.may_serve(hash) => {
                     sets.insert(hash.clone(), set.desired);
                     continue;
                 }
                 None => self.now.plus(self.delay_of(hash)),
             };
             if due > self.now {
-                sets.insert(hash.clone(), set.desired);
-                leaving.insert(hash.clone(), due);
+                waiting.push((hash.clone(), *set, due));
             }
         }
-        self.state.scale_down_at = leaving;
-        sets
+        let waiting = self.within_limit(waiting);
+        sets.extend(
+            waiting
+                .iter()
+                .map(|(hash, set, _)| (hash.clone(), set.desired)),
+        );
+        let due = waiting.into_iter().map(|(hash, _, due)| (hash, due));
+        self.state.scale_down_at = due.collect();
+    }
+
+    /// Those that `scaleDownDelayRevisionLimit` allows to wait. A canary that was taken back is not
+    /// an old version yet.
+    fn within_limit(
+        &self,
+        mut waiting: Vec<(String, SetSeen, Timestamp)>,
+    ) -> Vec<(String, SetSeen, Timestamp)> {
+        let Some(limit) = self.plan.scale_down_delay_revision_limit else {
+            return waiting;
+        };
+        waiting.sort_by_key(|(_, set, _)| Reverse(set.revision));
+        let mut old = 0;
+        waiting.retain(|(hash, ..)| {
+            old += usize::from(*hash != self.state.current);
+            *hash == self.state.current || old <= limit
+        });
+        waiting
+    }
+
+    /// Whether a proxy may still send requests to this version.
+    fn may_serve(&self, hash: &str) -> bool {
+        self.seen.traffic.as_ref().is_none_or(|traffic| {
+            let canary = traffic.canary.as_ref();
+            traffic.stable == *hash || canary.is_some_and(|canary| canary.revision == *hash)
+        })
     }
 
     fn delay_of(&self, hash: &str) -> Duration {

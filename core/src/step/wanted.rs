@@ -85,10 +85,9 @@ impl Release<'_> {
             }
             _ => None,
         };
-        let leaving = self
-            .state
-            .scale_down_at
-            .values()
+        let leaving = self.state.scale_down_at.values();
+        let leaving = leaving
+            .filter(|_| !self.halted())
             .map(|due| due.since(self.now));
         let deadline = (!self.settled())
             .then(|| self.deadline_left())
