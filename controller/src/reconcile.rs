@@ -57,6 +57,7 @@ fn sets(record: &Record, seen: &Seen) -> BTreeMap<String, SetSeen> {
         let pods = seen.pods.get(&revision.hash).copied().unwrap_or_default();
         SetSeen {
             revision: revision.number,
+            created: revision.created,
             desired: revision.desired,
             replicas: pods.replicas,
             available: pods.available,

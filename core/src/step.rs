@@ -113,6 +113,9 @@ pub struct Observation {
 pub struct SetSeen {
     /// Its revision number, 1 for the first.
     pub revision: u64,
+    /// Since when it exists. A version that is asked for again gets the next revision number, so
+    /// this alone tells which is older.
+    pub created: Timestamp,
     /// Pods asked for.
     pub desired: u32,
     /// Pods that exist.
@@ -264,6 +267,7 @@ pub fn step(plan: &Plan, seen: &Observation, now: Timestamp) -> Decision {
     let mut release = Release::new(plan, seen, now);
     release.take_up_template();
     if release.in_flight() {
+        release.skip_steps_of_rollback();
         release.heed_runs();
         release.go_on();
         release.promote_when_done();

@@ -58,7 +58,6 @@ impl Plan {
     pub fn cluster_only(&self) -> Vec<FieldError> {
         let asked = [
             (self.restart_at.is_some(), "restartAt"),
-            (self.rollback_window > 0, "rollbackWindow"),
             (self.ping_pong.is_some(), "strategy.canary.pingPong"),
             (
                 self.dynamic_stable_scale,

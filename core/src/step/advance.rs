@@ -116,7 +116,8 @@ impl Release<'_> {
     /// The runs that should exist now: the step's own, and the one beside the steps.
     pub(super) fn wanted_runs(&self) -> Vec<WantedRun> {
         let waiting_for_canary = self.canary().revision == 0;
-        if !self.stepping() || self.state.promote_full || waiting_for_canary {
+        let skipped = self.state.promote_full || self.rolls_back_within_window();
+        if !self.stepping() || skipped || waiting_for_canary {
             return Vec::new();
         }
         let beside = self

@@ -85,6 +85,35 @@ impl<'a> Release<'a> {
         self.again = true;
     }
 
+    /// Going back to a version that was good not long ago needs neither steps nor analysis.
+    pub(super) fn skip_steps_of_rollback(&mut self) {
+        if self.state.index >= self.plan.steps.len() || !self.rolls_back_within_window() {
+            return;
+        }
+        self.state.index = self.plan.steps.len();
+        self.state.pause = None;
+        self.state.controller_pause = false;
+        self.event(
+            "SkipSteps",
+            "Rollback to an older version within the rollback window: steps are skipped",
+        );
+        self.again = true;
+    }
+
+    /// Whether the version asked for is older than the stable one, with fewer than
+    /// `rollbackWindow.revisions` between them.
+    pub(super) fn rolls_back_within_window(&self) -> bool {
+        let sets = &self.seen.sets;
+        let (Some(to), Some(from)) = (sets.get(&self.state.current), sets.get(&self.state.stable))
+        else {
+            return false;
+        };
+        let between = |set: &&SetSeen| to.created < set.created && set.created < from.created;
+        self.stepping()
+            && to.created < from.created
+            && sets.values().filter(between).count() < self.plan.rollback_window
+    }
+
     /// The first version has nobody to be compared with: it is stable once it can serve.
     pub(super) fn adopt_first_version(&mut self) {
         if !self.state.stable.is_empty() {

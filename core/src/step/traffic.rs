@@ -25,10 +25,11 @@ impl Release<'_> {
                 && !self.canary_ready();
             CanaryTraffic {
                 revision: self.state.current.clone(),
-                weight_bp: if waits {
-                    self.weight_before()
-                } else {
-                    self.set_weight()
+                weight_bp: match waits {
+                    false => self.set_weight(),
+                    // The steps that were skipped made no room for any of it.
+                    true if self.rolls_back_within_window() => 0,
+                    true => self.weight_before(),
                 },
                 routes: self.routes(),
                 mirrors: self.mirrors(),
