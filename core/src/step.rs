@@ -104,8 +104,12 @@ pub struct Observation {
     pub sets: BTreeMap<String, SetSeen>,
     /// The analysis runs by name.
     pub runs: BTreeMap<String, RunSeen>,
-    /// The traffic that every proxy is known to run; none before the first was acknowledged.
+    /// The traffic that every proxy is known to have run last; none before the first was
+    /// acknowledged.
     pub traffic: Option<Traffic>,
+    /// Whether other traffic was asked for since: some proxy may run that already. It ends when
+    /// every proxy is known to run what was asked for last.
+    pub overtaken: bool,
 }
 
 /// What is seen of a ReplicaSet.

@@ -110,7 +110,7 @@ impl Release<'_> {
 
     /// Whether every proxy is known to run the wanted traffic.
     pub(super) fn verified(&self) -> bool {
-        self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
+        !self.seen.overtaken && self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
     }
 
     /// The runs that should exist now: the step's own, and the one beside the steps.

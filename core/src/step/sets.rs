@@ -108,10 +108,12 @@ impl Release<'_> {
 
     /// Whether a proxy may still send requests to this version.
     fn may_serve(&self, hash: &str) -> bool {
-        self.seen.traffic.as_ref().is_none_or(|traffic| {
-            let canary = traffic.canary.as_ref();
-            traffic.stable == *hash || canary.is_some_and(|canary| canary.revision == *hash)
-        })
+        let known = self.seen.traffic.as_ref();
+        self.seen.overtaken
+            || known.is_none_or(|traffic| {
+                let canary = traffic.canary.as_ref();
+                traffic.stable == *hash || canary.is_some_and(|canary| canary.revision == *hash)
+            })
     }
 
     fn delay_of(&self, hash: &str) -> Duration {

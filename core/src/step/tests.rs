@@ -56,6 +56,8 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) last: Decision,
     pub(super) events: Vec<String>,
+    /// What some proxy may run: what was asked for since they were all known to agree.
+    pub(super) asked: Vec<Traffic>,
 }
 
 impl World {
@@ -73,6 +75,7 @@ impl World {
             now,
             last,
             events: Vec::new(),
+            asked: Vec::new(),
         };
         world.settle();
         assert_eq!(world.last.phase, Phase::Healthy);
@@ -87,7 +90,9 @@ impl World {
 
     /// One pass: decide, store, do.
     pub(super) fn pass(&mut self) {
-        self.last = step(&self.plan, &self.seen, self.now);
+        let before = std::mem::replace(&mut self.last, step(&self.plan, &self.seen, self.now));
+        self.seen.overtaken |= before.traffic != self.last.traffic;
+        self.asked.push(self.last.traffic.clone());
         self.seen.state = self.last.state.clone();
         self.events
             .extend(self.last.events.iter().map(|event| event.reason.clone()));
@@ -124,7 +129,14 @@ impl World {
             set.replicas = set.desired;
             set.available = set.desired;
         }
+        self.acknowledge();
+    }
+
+    /// Every proxy runs the wanted traffic.
+    pub(super) fn acknowledge(&mut self) {
+        self.asked = vec![self.last.traffic.clone()];
         self.seen.traffic = Some(self.last.traffic.clone());
+        self.seen.overtaken = false;
     }
 
     /// Passes until nothing changes.
@@ -138,6 +150,13 @@ impl World {
             }
         }
         panic!("does not settle: {:?}", self.last);
+    }
+
+    fn later_without_acknowledgement(&mut self, seconds: i64) {
+        self.now = Timestamp(self.now.0 + seconds * 1000);
+        for _ in 0..5 {
+            self.pass();
+        }
     }
 
     fn later(&mut self, seconds: i64) {
@@ -459,11 +478,42 @@ fn a_step_is_not_complete_before_every_proxy_runs_it() {
     world.seen.template = "two".into();
     for _ in 0..3 {
         world.pass();
-        let traffic = world.seen.traffic.clone();
+        let (traffic, overtaken) = (world.seen.traffic.clone(), world.seen.overtaken);
         world.comply();
-        world.seen.traffic = traffic;
+        (world.seen.traffic, world.seen.overtaken) = (traffic, overtaken);
     }
     assert_eq!((world.last.state.index, world.weight()), (0, 1000));
+}
+
+#[test]
+fn pods_that_a_proxy_may_have_begun_to_send_to_stay() {
+    let fields = json!({"abortScaleDownDelaySeconds": 1});
+    let mut world = World::with(canary_plan(
+        json!([{"setWeight": 10}, {"pause": {}}]),
+        fields,
+    ));
+    world.seen.template = "two".into();
+    world.pass();
+    let known = world.seen.traffic.clone();
+    world.comply();
+    world.pass();
+    assert_eq!(world.weight(), 1000);
+    world.seen.state = verb::abort(&world.seen.state, world.now).unwrap();
+    world.pass();
+    assert_eq!(
+        Some(&world.last.traffic),
+        known.as_ref(),
+        "as before the release"
+    );
+    world.later_without_acknowledgement(10);
+    assert_eq!(
+        world.last.sets["two"], 1,
+        "some proxy may run the tenth already"
+    );
+    world.acknowledge();
+    world.settle();
+    world.later(1);
+    assert_eq!(world.last.sets.get("two"), None);
 }
 
 #[test]
@@ -531,7 +581,7 @@ fn going_back_within_the_window_skips_steps_and_analysis() {
     let mut world = after_three(2, steps);
     world.seen.template = "one".into();
     world.pass();
-    world.seen.traffic = Some(world.last.traffic.clone());
+    world.acknowledge();
     assert_eq!((world.last.sets["one"], world.last.runs.len()), (10, 0));
     let pods = world.seen.sets.get_mut("one").unwrap();
     pods.available = 9;
@@ -690,7 +740,7 @@ fn a_step_goes_on_with_enough_of_its_pods() {
         world.comply();
         world.seen.sets.get_mut("two").unwrap().available = available;
         world.pass();
-        world.seen.traffic = Some(world.last.traffic.clone());
+        world.acknowledge();
         world.pass();
         (world.weight(), world.last.state.index)
     };
