@@ -1,6 +1,7 @@
 //! What a release does next: plan, observation and the time in, the whole wanted world out.
 
 mod advance;
+mod dynamic;
 mod release;
 mod sets;
 mod traffic;
@@ -50,6 +51,18 @@ pub struct State {
     pub progress: Option<Progress>,
     /// ReplicaSets that serve nobody any more, and when their pods go.
     pub scale_down_at: BTreeMap<String, Timestamp>,
+    /// The canary's share that was asked for last, where stable's pods follow it.
+    pub share: Option<Share>,
+}
+
+/// A version's share of the requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Share {
+    /// Its template hash.
+    pub revision: String,
+    /// In basis points.
+    pub weight_bp: u16,
 }
 
 /// How far a release got. Pods that come and go are no progress, so the most pods count.

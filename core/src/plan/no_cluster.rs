@@ -59,10 +59,6 @@ impl Plan {
         let asked = [
             (self.restart_at.is_some(), "restartAt"),
             (self.ping_pong.is_some(), "strategy.canary.pingPong"),
-            (
-                self.dynamic_stable_scale,
-                "strategy.canary.dynamicStableScale",
-            ),
         ];
         let asked = asked.into_iter().filter(|(asked, _)| *asked);
         let asked = asked.map(|(_, name)| name.to_string());

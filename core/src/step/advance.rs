@@ -70,7 +70,9 @@ impl Release<'_> {
             | Step::AddHeaderRoute(_)
             | Step::RemoveHeaderRoute(_)
             | Step::AddMirrorRoute(_)
-            | Step::RemoveMirrorRoute(_) => self.canary_ready() && self.verified(),
+            | Step::RemoveMirrorRoute(_) => {
+                self.canary_ready() && self.verified() && self.gets_its_weight()
+            }
             Step::Analysis(_) => self
                 .step_run()
                 .and_then(|run| self.seen.runs.get(&run.name))
@@ -106,6 +108,14 @@ impl Release<'_> {
     pub(super) fn canary_ready(&self) -> bool {
         self.plan
             .enough(self.canary().available, self.canary_wanted())
+    }
+
+    /// Whether no other canary is in the way, and stable has the pods to take over what a lower
+    /// weight leaves to it.
+    fn gets_its_weight(&self) -> bool {
+        self.wanted_traffic().canary.is_none_or(|canary| {
+            canary.revision == self.state.current && canary.weight_bp == self.set_weight()
+        })
     }
 
     /// Whether every proxy is known to run the wanted traffic.

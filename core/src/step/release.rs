@@ -71,6 +71,7 @@ impl<'a> Release<'a> {
             },
             progressed_at: self.now,
             scale_down_at: std::mem::take(&mut self.state.scale_down_at),
+            share: self.state.share.take(),
             ..State::default()
         };
         if !self.in_flight() {
@@ -244,7 +245,8 @@ impl<'a> Release<'a> {
         scale
             .and_then(|scale| self.scaled(scale))
             .unwrap_or_else(|| {
-                let by_weight = self.share(u64::from(self.set_weight()), u64::from(ALL_BP));
+                let weight = self.set_weight().max(self.held_weight());
+                let by_weight = self.share(u64::from(weight), u64::from(ALL_BP));
                 // A route without a pod behind it would answer 503, or copy to nobody.
                 let routed = !self.routes().is_empty() || !self.mirrors().is_empty();
                 self.at_least(by_weight.max(u32::from(routed).min(self.plan.replicas)))
@@ -254,6 +256,7 @@ impl<'a> Release<'a> {
     /// The pods that a scale asks for by itself; none: as many as the weight needs.
     pub(super) fn scaled(&self, scale: CanaryScale) -> Option<u32> {
         match scale {
+            CanaryScale::Replicas(n) if self.plan.dynamic_stable_scale => Some(self.at_least(n)),
             CanaryScale::Replicas(n) => Some(n),
             CanaryScale::Percent(percent) => {
                 Some(self.at_least(self.share(u64::from(percent), 100)))
@@ -263,13 +266,13 @@ impl<'a> Release<'a> {
     }
 
     /// The pods that so much of everything needs.
-    fn share(&self, of: u64, in_all: u64) -> u32 {
+    pub(super) fn share(&self, of: u64, in_all: u64) -> u32 {
         let pods = (u64::from(self.plan.replicas) * of).div_ceil(in_all);
         u32::try_from(pods).unwrap_or(u32::MAX)
     }
 
     /// A version with pods has at least `minPodsPerReplicaSet`, but never more than all.
-    fn at_least(&self, pods: u32) -> u32 {
+    pub(super) fn at_least(&self, pods: u32) -> u32 {
         match pods {
             0 => 0,
             some => some.max(self.plan.min_pods.min(self.plan.replicas)),

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::release::Release;
+use super::release::{ALL_BP, Release};
 use super::{SetSeen, Traffic};
 use crate::plan::Step;
 use crate::time::Timestamp;
@@ -13,17 +13,25 @@ impl Release<'_> {
     /// Pods by template hash.
     pub(super) fn wanted_sets(&mut self, wanted: &Traffic) -> BTreeMap<String, u32> {
         if self.halted() {
-            return self.sets_as_they_are();
+            return self.sets_as_they_are(wanted);
         }
-        let mut sets = BTreeMap::from([(wanted.stable.clone(), self.plan.replicas)]);
-        if let Some(pods) = self.canary_pods() {
+        let mut sets = BTreeMap::new();
+        let asked = [
+            Some((wanted.stable.clone(), self.stable_pods(wanted))),
+            self.retreat_pods(),
+            self.canary_pods()
+                .map(|pods| (self.state.current.clone(), pods)),
+        ];
+        for (hash, pods) in asked.into_iter().flatten() {
             // Fewer pods only once every proxy sends them less.
-            let least = if self.verified() {
-                0
-            } else {
-                self.canary().desired
+            let least = match self.verified() {
+                true => 0,
+                false if hash == wanted.stable => self.set(&hash).desired.min(self.plan.replicas),
+                false => self.set(&hash).desired,
             };
-            sets.insert(self.state.current.clone(), pods.max(least));
+            let pods = pods.max(least);
+            let most = sets.entry(hash).or_insert(pods);
+            *most = pods.max(*most);
         }
         self.keep_leaving(&mut sets);
         sets
@@ -35,13 +43,18 @@ impl Release<'_> {
         self.plan.paused || self.inconclusive()
     }
 
-    /// What is due to go meanwhile goes afterwards.
-    fn sets_as_they_are(&self) -> BTreeMap<String, u32> {
+    /// What is due to go meanwhile goes afterwards. Only a version that is to lose its share is never
+    /// held up.
+    fn sets_as_they_are(&self, wanted: &Traffic) -> BTreeMap<String, u32> {
         let with_pods = self.seen.sets.iter().filter(|(_, set)| set.desired > 0);
         let mut sets: BTreeMap<String, u32> = with_pods
             .map(|(hash, set)| (hash.clone(), set.desired))
             .collect();
         sets.entry(self.state.current.clone()).or_insert(0);
+        if self.retreat().is_some() {
+            let stable = sets.entry(wanted.stable.clone()).or_insert(0);
+            *stable = self.stable_pods(wanted).max(*stable);
+        }
         sets
     }
 
@@ -56,6 +69,18 @@ impl Release<'_> {
             Some(Step::SetCanaryScale(scale)) if kept => self.scaled(*scale),
             _ => None,
         }
+    }
+
+    /// The pods of a version that is to lose its share: what the rest of it needs, or all it has
+    /// where they are to be kept for a while.
+    fn retreat_pods(&self) -> Option<(String, u32)> {
+        let retreat = self.retreat()?;
+        let by_weight = self.share(u64::from(retreat.weight_bp), u64::from(ALL_BP));
+        let pods = match self.delay_of(&retreat.revision).is_zero() {
+            true => self.at_least(by_weight),
+            false => self.set(&retreat.revision).desired,
+        };
+        Some((retreat.revision, pods))
     }
 
     /// Adds the ReplicaSets that serve nobody any more. They keep their pods until every proxy is

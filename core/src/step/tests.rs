@@ -152,24 +152,24 @@ impl World {
         panic!("does not settle: {:?}", self.last);
     }
 
-    fn later_without_acknowledgement(&mut self, seconds: i64) {
+    pub(super) fn later_without_acknowledgement(&mut self, seconds: i64) {
         self.now = Timestamp(self.now.0 + seconds * 1000);
         for _ in 0..5 {
             self.pass();
         }
     }
 
-    fn later(&mut self, seconds: i64) {
+    pub(super) fn later(&mut self, seconds: i64) {
         self.now = Timestamp(self.now.0 + seconds * 1000);
         self.settle();
     }
 
-    fn promote(&mut self) {
+    pub(super) fn promote(&mut self) {
         self.seen.state = verb::promote(&self.plan, &self.seen.state, false).unwrap();
         self.settle();
     }
 
-    fn end_run(&mut self, phase: RunPhase) {
+    pub(super) fn end_run(&mut self, phase: RunPhase) {
         let run = RunSeen {
             phase,
             message: "because".into(),
@@ -193,7 +193,7 @@ impl World {
             .map_or(0, |canary| canary.weight_bp)
     }
 
-    fn routes(&self) -> Vec<&str> {
+    pub(super) fn routes(&self) -> Vec<&str> {
         let canary = self.last.traffic.canary.as_ref();
         canary.map_or(Vec::new(), |c| {
             c.routes.iter().map(|r| r.name.as_str()).collect()
@@ -201,11 +201,11 @@ impl World {
     }
 }
 
-fn analysis() -> Value {
+pub(super) fn analysis() -> Value {
     json!({"analysis": {"templates": [{"templateName": "ok"}]}})
 }
 
-fn header_route() -> Value {
+pub(super) fn header_route() -> Value {
     json!({"setHeaderRoute": {"name": "beta", "match": [
         {"headerName": "x-canary", "headerValue": {"exact": "true"}}]}})
 }

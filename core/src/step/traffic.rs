@@ -6,39 +6,44 @@ use crate::plan::Step;
 
 impl Release<'_> {
     /// Who gets which requests. A canary without an available pod gets none: its share is
-    /// answered by stable, and comes back with its pods. Nor does a canary while proxies still run
-    /// another one's weight and routes: those end first.
+    /// answered by stable, and comes back with its pods. Nor does a canary while another one has a
+    /// share left, or proxies still run its weight and routes: those end first.
     pub(super) fn wanted_traffic(&self) -> Traffic {
         let stable = match self.state.stable.as_str() {
             "" => &self.state.current,
             _ => &self.state.stable,
         };
+        Traffic {
+            stable: stable.clone(),
+            canary: self.retreat().or_else(|| self.on_trial()),
+        }
+    }
+
+    /// The canary's part while it is on trial.
+    fn on_trial(&self) -> Option<CanaryTraffic> {
         let running = self
             .seen
             .traffic
             .as_ref()
             .and_then(|traffic| traffic.canary.as_ref());
         let another = running.is_some_and(|canary| canary.revision != self.state.current);
-        let serves = self.stepping() && self.canary().available > 0 && !another;
-        let canary = serves.then(|| {
-            let waits = matches!(self.current_step(), Some(Step::SetWeight(_)) | None)
-                && !self.canary_ready();
-            CanaryTraffic {
-                revision: self.state.current.clone(),
-                weight_bp: match waits {
-                    false => self.set_weight(),
-                    // The steps that were skipped made no room for any of it.
-                    true if self.rolls_back_within_window() => 0,
-                    true => self.weight_before(),
-                },
-                routes: self.routes(),
-                mirrors: self.mirrors(),
-            }
-        });
-        Traffic {
-            stable: stable.clone(),
-            canary,
+        if !self.stepping() || self.canary().available == 0 || another {
+            return None;
         }
+        let waits =
+            matches!(self.current_step(), Some(Step::SetWeight(_)) | None) && !self.canary_ready();
+        let weight = match waits {
+            false => self.set_weight(),
+            // The steps that were skipped made no room for any of it.
+            true if self.rolls_back_within_window() => 0,
+            true => self.weight_before(),
+        };
+        Some(CanaryTraffic {
+            revision: self.state.current.clone(),
+            weight_bp: weight.max(self.held_weight()),
+            routes: self.routes(),
+            mirrors: self.mirrors(),
+        })
     }
 
     /// The canary Service follows the traffic: it selects the canary before the first request

@@ -12,6 +12,7 @@ impl Release<'_> {
         let traffic = self.wanted_traffic();
         let services = self.wanted_services(&traffic);
         let sets = self.wanted_sets(&traffic);
+        self.state.share = self.share_of(&traffic);
         let why = self.why();
         Decision {
             runs: self.wanted_runs(),
