@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 impl Release<'_> {
     /// Pods by template hash.
     pub(super) fn wanted_sets(&mut self, wanted: &Traffic) -> BTreeMap<String, u32> {
+        self.keep_those_in_force(wanted);
         if self.halted() {
             return self.sets_as_they_are(wanted);
         }
@@ -35,6 +36,17 @@ impl Release<'_> {
         }
         self.keep_leaving(&mut sets);
         sets
+    }
+
+    /// A version that is asked for again is not due to go any more.
+    fn keep_those_in_force(&mut self, wanted: &Traffic) {
+        let stepping = self.stepping();
+        let (state, canary) = (&mut self.state, wanted.canary.as_ref());
+        state.scale_down_at.retain(|hash, _| {
+            let on_trial = stepping && *hash == state.current;
+            let has_share = canary.is_some_and(|canary| canary.revision == *hash);
+            *hash != wanted.stable && !on_trial && !has_share
+        });
     }
 
     /// Whether no version may get more or fewer pods: someone paused the Rollout, or an analysis

@@ -846,6 +846,22 @@ fn while_a_person_pauses_it_no_version_gets_more_or_fewer_pods() {
 }
 
 #[test]
+fn a_version_that_returns_while_it_is_paused_is_not_due_to_go_afterwards() {
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let mut world = World::with(canary_plan(steps, json!({})));
+    world.release("two");
+    world.release("three");
+    assert!(world.last.state.scale_down_at.contains_key("two"));
+    world.plan.paused = true;
+    world.release("two");
+    world.later(60);
+    world.plan.paused = false;
+    world.seen.state = verb::abort(&world.seen.state, world.now).unwrap();
+    world.pass();
+    assert_eq!(world.last.sets["two"], 5, "proxies still send to it");
+}
+
+#[test]
 fn a_rollout_that_begins_paused_has_no_pods_yet() {
     let mut plan = plan(json!([]));
     plan.paused = true;
