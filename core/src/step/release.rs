@@ -141,7 +141,7 @@ impl<'a> Release<'a> {
     }
 
     /// Whether the version asked for has enough pods for all requests.
-    fn can_take_all(&self) -> bool {
+    pub(super) fn can_take_all(&self) -> bool {
         self.plan
             .enough(self.canary().available, self.plan.replicas)
     }

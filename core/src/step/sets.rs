@@ -40,7 +40,7 @@ impl Release<'_> {
 
     /// A version that is asked for again is not due to go any more.
     fn keep_those_in_force(&mut self, wanted: &Traffic) {
-        let stepping = self.stepping();
+        let stepping = self.stepping() || self.state.stable.is_empty();
         let (state, canary) = (&mut self.state, wanted.canary.as_ref());
         state.scale_down_at.retain(|hash, _| {
             let on_trial = stepping && *hash == state.current;
@@ -70,9 +70,12 @@ impl Release<'_> {
         sets
     }
 
-    /// The pods of a canary that has any to itself: one that is on trial, or that was taken back and
-    /// is to be kept for a look at it.
+    /// The pods of the version asked for that are not stable's: all of them before there is a stable
+    /// one, a canary's while it is on trial, or was taken back and is to be kept for a look at it.
     fn canary_pods(&self) -> Option<u32> {
+        if self.state.stable.is_empty() {
+            return Some(self.plan.replicas);
+        }
         if self.stepping() {
             return Some(self.canary_wanted());
         }

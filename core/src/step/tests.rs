@@ -262,6 +262,23 @@ fn the_first_version_is_stable_without_steps() {
 }
 
 #[test]
+fn before_the_first_version_is_stable_those_with_pods_serve() {
+    let mut world = World::with(plan(json!([])));
+    world.seen.state = State::default();
+    world.seen.template = "two".into();
+    world.pass();
+    assert_eq!(world.last.traffic.stable, "one", "which has pods");
+    assert_eq!((world.last.sets["one"], world.last.sets["two"]), (4, 4));
+    world.seen.sets.get_mut("two").unwrap().available = 3;
+    world.pass();
+    assert_eq!(world.last.services.stable, "one");
+    world.settle();
+    assert_eq!(world.last.traffic.stable, "two");
+    world.later(30);
+    assert_eq!(world.last.sets.get("one"), None);
+}
+
+#[test]
 fn a_release_goes_step_by_step_to_the_end() {
     let mut world = World::with(plan(json!([
         header_route(), {"pause": {}}, {"setWeight": 10}, analysis(), {"setWeight": 50},

@@ -10,12 +10,28 @@ impl Release<'_> {
     /// share left, or proxies still run its weight and routes: those end first.
     pub(super) fn wanted_traffic(&self) -> Traffic {
         let stable = match self.state.stable.as_str() {
-            "" => &self.state.current,
-            _ => &self.state.stable,
+            "" => self.before_the_first_is_stable(),
+            stable => stable,
         };
         Traffic {
-            stable: stable.clone(),
+            stable: stable.to_string(),
             canary: self.retreat().or_else(|| self.on_trial()),
+        }
+    }
+
+    /// Who serves everybody while no version was stable yet: the one asked for, or for as long as it
+    /// cannot, another one that was asked for before and has pods.
+    fn before_the_first_is_stable(&self) -> &str {
+        let (known, sets) = (self.seen.traffic.as_ref(), &self.seen.sets);
+        let serving = known.map(|traffic| &traffic.stable);
+        let serving = serving.filter(|hash| self.set(hash).available > 0);
+        let with_pods = sets
+            .iter()
+            .max_by_key(|(_, set)| (set.available, set.revision));
+        let with_pods = with_pods.filter(|(_, set)| set.available > 0);
+        match serving.or(with_pods.map(|(hash, _)| hash)) {
+            Some(other) if !self.can_take_all() => other,
+            _ => &self.state.current,
         }
     }
 
