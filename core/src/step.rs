@@ -2,6 +2,7 @@
 
 mod advance;
 mod dynamic;
+mod ratio;
 mod release;
 mod sets;
 mod traffic;
@@ -223,7 +224,8 @@ pub struct Services {
 pub struct Decision {
     /// To be stored and handed back in the next observation.
     pub state: State,
-    /// What the filter (or a VirtualService) does; written after the services.
+    /// What the filter (or a VirtualService) does; written after the services. Where no router moves
+    /// the traffic there is never a canary in it: the pods' share is the weight.
     pub traffic: Traffic,
     /// What the Services select; written before the traffic.
     pub services: Services,

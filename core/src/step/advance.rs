@@ -106,6 +106,9 @@ impl Release<'_> {
 
     /// Whether the canary has the pods that the step asks for, or enough of them.
     pub(super) fn canary_ready(&self) -> bool {
+        if self.by_pods() {
+            return self.split_reached();
+        }
         self.plan
             .enough(self.canary().available, self.canary_wanted())
     }
@@ -118,9 +121,10 @@ impl Release<'_> {
         })
     }
 
-    /// Whether every proxy is known to run the wanted traffic.
+    /// Whether every proxy is known to run the wanted traffic; without a router there is none to ask.
     pub(super) fn verified(&self) -> bool {
-        !self.seen.overtaken && self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
+        self.by_pods()
+            || !self.seen.overtaken && self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
     }
 
     /// The runs that should exist now: the step's own, and the one beside the steps.
@@ -221,5 +225,6 @@ impl Release<'_> {
             && !self.state.stable.is_empty()
             && self.canary().available >= self.plan.replicas
             && self.verified()
+            && (!self.by_pods() || self.old_pods_are_gone())
     }
 }

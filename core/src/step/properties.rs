@@ -2,7 +2,7 @@
 
 use super::tests::{World, canary_plan};
 use super::*;
-use crate::plan::Step;
+use crate::plan::{Router, Step};
 use crate::verb;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -72,10 +72,19 @@ struct Case {
 
 impl Case {
     fn plan(&self) -> Plan {
-        let istio = self.fields["trafficRouting"]["istio"].is_object();
-        let possible = |step: &&Value| istio || step.get("setMirrorRoute").is_none();
+        let routing = &self.fields["trafficRouting"];
+        let possible = |step: &&Value| {
+            let by_router = ["setHeaderRoute", "setMirrorRoute", "setCanaryScale"];
+            let by_istio = step.get("setMirrorRoute").is_some();
+            let routed = by_router.iter().any(|name| step.get(name).is_some());
+            (routing.is_object() || !routed) && (routing["istio"].is_object() || !by_istio)
+        };
         let steps = self.steps.iter().filter(possible).cloned().collect();
-        let mut plan = canary_plan(steps, self.fields.clone());
+        let mut fields = self.fields.clone();
+        if routing.is_null() {
+            fields["dynamicStableScale"] = Value::Null;
+        }
+        let mut plan = canary_plan(steps, fields);
         plan.replicas = 4;
         plan.rollback_window = self.rollback_window;
         plan
@@ -84,6 +93,7 @@ impl Case {
 
 fn fields() -> impl Strategy<Value = Value> {
     let router = prop_oneof![
+        Just(Value::Null),
         Just(json!({"istio": {"virtualService": {"name": "shop"}}})),
         Just(json!({"plugins": {"serin/wasm": {}}})),
         Just(json!({"plugins": {"serin/wasm": {}}, "maxTrafficWeight": 1000})),
@@ -98,14 +108,14 @@ fn fields() -> impl Strategy<Value = Value> {
     (
         router,
         prop_oneof![2 => Just(Value::Null), 1 => Just(json!(true))],
-        (0..3_u32, or_null(3), or_null(40), or_null(3)),
+        ((0..3_u32, 0..3_u32), or_null(3), or_null(40), or_null(3)),
         threshold,
     )
         .prop_map(|(router, dynamic, numbers, threshold)| {
-            let (unavailable, limit, abort, least) = numbers;
+            let ((surge, unavailable), limit, abort, least) = numbers;
             json!({
                 "trafficRouting": router, "dynamicStableScale": dynamic,
-                "maxUnavailable": unavailable, "scaleDownDelayRevisionLimit": limit,
+                "maxSurge": surge.max(1 - unavailable.min(1)), "maxUnavailable": unavailable, "scaleDownDelayRevisionLimit": limit,
                 "abortScaleDownDelaySeconds": abort, "minPodsPerReplicaSet": least,
                 "replicaProgressThreshold": threshold,
             })
@@ -310,6 +320,10 @@ proptest! {
     ) {
         story(&case, &happenings, |world, before| {
             let state = &world.last.state;
+            if world.plan.router == Router::ReplicaRatio {
+                assert_eq!(world.last.traffic.canary, None);
+                return;
+            }
             if goes_back(world, before) {
                 return;
             }
@@ -335,6 +349,9 @@ proptest! {
     #[test]
     fn no_pod_goes_while_a_proxy_may_send_to_it(case in case(), happenings in happenings()) {
         story(&case, &happenings, |world, before| {
+            if world.plan.router == Router::ReplicaRatio {
+                return;
+            }
             let had = |hash: &String| before.sets.get(hash).map_or(0, |set| set.desired);
             let pods = |hash: &String| world.last.sets.get(hash).copied().unwrap_or(0);
             let agreed = world.asked.iter().all(|asked| *asked == world.last.traffic);
@@ -353,6 +370,30 @@ proptest! {
                     assert!(pods(&canary.revision) >= least);
                 }
             }
+        });
+    }
+
+    #[test]
+    fn without_a_router_pods_stay_within_what_is_allowed(
+        case in case(), happenings in happenings()
+    ) {
+        story(&case, &happenings, |world, before| {
+            let plan = &world.plan;
+            if plan.router != Router::ReplicaRatio {
+                return;
+            }
+            let next = |hash: &String| world.last.sets.get(hash).copied().unwrap_or(0);
+            let had: u32 = before.sets.values().map(|set| set.desired).sum();
+            let has: u32 = world.last.sets.values().sum();
+            let most = plan.replicas + plan.surge();
+            assert!(has <= most.max(had), "{has} pods, at most {most}");
+            let available = |pods: &dyn Fn(&String, &SetSeen) -> u32| -> u32 {
+                before.sets.iter().map(|(hash, set)| set.available.min(pods(hash, set))).sum()
+            };
+            let before = available(&|_, set| set.desired);
+            let after = available(&|hash, _| next(hash));
+            let least = plan.replicas - plan.unavailable();
+            assert!(after >= least.min(before), "{after} available, at least {least}");
         });
     }
 

@@ -235,6 +235,9 @@ impl<'a> Release<'a> {
 
     /// How many pods the canary should have, by the steps up to the one under way.
     pub(super) fn canary_wanted(&self) -> u32 {
+        if self.by_pods() {
+            return u32::try_from(self.split_goal().canary).unwrap_or(0);
+        }
         if self.current_step().is_none() {
             return self.plan.replicas;
         }

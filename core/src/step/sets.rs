@@ -16,6 +16,10 @@ impl Release<'_> {
         if self.halted() {
             return self.sets_as_they_are(wanted);
         }
+        if self.by_pods() {
+            self.state.scale_down_at.clear();
+            return self.ratio_sets();
+        }
         let mut sets = BTreeMap::new();
         let asked = [
             Some((wanted.stable.clone(), self.stable_pods(wanted))),

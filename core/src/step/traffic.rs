@@ -35,6 +35,10 @@ impl Release<'_> {
         }
     }
 
+    fn on_trial_with_pods(&self) -> bool {
+        self.stepping() && self.canary().available > 0
+    }
+
     /// The canary's part while it is on trial.
     fn on_trial(&self) -> Option<CanaryTraffic> {
         let running = self
@@ -43,7 +47,7 @@ impl Release<'_> {
             .as_ref()
             .and_then(|traffic| traffic.canary.as_ref());
         let another = running.is_some_and(|canary| canary.revision != self.state.current);
-        if !self.stepping() || self.canary().available == 0 || another {
+        if !self.on_trial_with_pods() || self.by_pods() || another {
             return None;
         }
         let waits =
@@ -65,6 +69,16 @@ impl Release<'_> {
     /// The canary Service follows the traffic: it selects the canary before the first request
     /// goes there, and stable only after every proxy is known to send none any more.
     pub(super) fn wanted_services(&self, wanted: &Traffic) -> Services {
+        if self.by_pods() {
+            let canary = match self.on_trial_with_pods() {
+                true => &self.state.current,
+                false => &wanted.stable,
+            };
+            return Services {
+                canary: canary.clone(),
+                stable: wanted.stable.clone(),
+            };
+        }
         let running = self
             .seen
             .traffic

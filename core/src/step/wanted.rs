@@ -65,6 +65,9 @@ impl Release<'_> {
                 .find(|run| run.step.is_some());
             return run.map_or(Why::StepsLeft, |run| Why::AnalysisRunning { run: run.name });
         }
+        if self.by_pods() && !self.old_pods_are_gone() {
+            return Why::OldPodsLeaving;
+        }
         if !self.settled() {
             return Why::ProxiesNotVerified;
         }
@@ -104,6 +107,7 @@ fn phase(why: &Why) -> Phase {
         Why::Aborted { .. } | Why::DeadlineExceeded { .. } => Phase::Degraded,
         Why::TooFewPods
         | Why::PodsNotAvailable
+        | Why::OldPodsLeaving
         | Why::ProxiesNotVerified
         | Why::StepsLeft
         | Why::AnalysisRunning { .. } => Phase::Progressing,
