@@ -4,12 +4,14 @@ mod advance;
 mod dynamic;
 mod ratio;
 mod release;
+mod services;
 mod sets;
 mod traffic;
 mod wanted;
 mod why;
 
 pub(crate) use release::routes_after;
+pub use services::routed_services;
 pub use why::Why;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,18 @@ pub struct State {
     pub scale_down_at: BTreeMap<String, Timestamp>,
     /// The canary's share that was asked for last, where stable's pods follow it.
     pub share: Option<Share>,
+    /// Which of the Services that take turns serves stable; none before a version was stable.
+    pub stable_ping_pong: Option<PingPong>,
+}
+
+/// One of two Services that take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PingPong {
+    /// `pingService`.
+    Ping,
+    /// `pongService`.
+    Pong,
 }
 
 /// A version's share of the requests.
@@ -217,6 +231,19 @@ pub struct Services {
     pub stable: String,
     /// The canary Service.
     pub canary: String,
+    /// Those that take turns, if there are such.
+    pub ping_pong: Option<TakingTurns>,
+}
+
+/// What Services that take turns select, by template hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakingTurns {
+    /// Which of them serves stable now.
+    pub stable: PingPong,
+    /// `pingService`.
+    pub ping: String,
+    /// `pongService`.
+    pub pong: String,
 }
 
 /// The whole wanted world.

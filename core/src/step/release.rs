@@ -72,6 +72,7 @@ impl<'a> Release<'a> {
             progressed_at: self.now,
             scale_down_at: std::mem::take(&mut self.state.scale_down_at),
             share: self.state.share.take(),
+            stable_ping_pong: self.state.stable_ping_pong,
             ..State::default()
         };
         if !self.in_flight() {
@@ -147,6 +148,7 @@ impl<'a> Release<'a> {
     }
 
     fn become_stable(&mut self, message: &str) {
+        self.take_turns();
         self.state.stable = self.state.current.clone();
         self.state.index = self.plan.steps.len();
         self.state.promote_full = false;

@@ -340,7 +340,8 @@ fn a_failed_analysis_takes_the_release_back() {
         world.last.services,
         Services {
             stable: "one".into(),
-            canary: "one".into()
+            canary: "one".into(),
+            ping_pong: None,
         }
     );
     assert_eq!(world.last.sets["two"], 1);

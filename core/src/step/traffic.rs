@@ -1,7 +1,7 @@
-//! Who gets which requests, and what the Services select.
+//! Who gets which requests.
 
 use super::release::Release;
-use super::{CanaryTraffic, Services, Traffic};
+use super::{CanaryTraffic, Traffic};
 use crate::plan::Step;
 
 impl Release<'_> {
@@ -35,7 +35,7 @@ impl Release<'_> {
         }
     }
 
-    fn on_trial_with_pods(&self) -> bool {
+    pub(super) fn on_trial_with_pods(&self) -> bool {
         self.stepping() && self.canary().available > 0
     }
 
@@ -64,30 +64,5 @@ impl Release<'_> {
             routes: self.routes(),
             mirrors: self.mirrors(),
         })
-    }
-
-    /// The canary Service follows the traffic: it selects the canary before the first request
-    /// goes there, and stable only after every proxy is known to send none any more.
-    pub(super) fn wanted_services(&self, wanted: &Traffic) -> Services {
-        if self.by_pods() {
-            let canary = match self.on_trial_with_pods() {
-                true => &self.state.current,
-                false => &wanted.stable,
-            };
-            return Services {
-                canary: canary.clone(),
-                stable: wanted.stable.clone(),
-            };
-        }
-        let running = self
-            .seen
-            .traffic
-            .as_ref()
-            .and_then(|traffic| traffic.canary.as_ref());
-        let canary = wanted.canary.as_ref().or(running);
-        Services {
-            canary: canary.map_or_else(|| wanted.stable.clone(), |canary| canary.revision.clone()),
-            stable: wanted.stable.clone(),
-        }
     }
 }
