@@ -7,6 +7,7 @@ pub mod analysis;
 pub mod field;
 pub mod metric;
 pub mod plan;
+pub mod restart;
 pub mod revision;
 pub mod route;
 pub mod step;

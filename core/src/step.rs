@@ -58,6 +58,8 @@ pub struct State {
     pub share: Option<Share>,
     /// Which of the Services that take turns serves stable; none before a version was stable.
     pub stable_ping_pong: Option<PingPong>,
+    /// The `spec.restartAt` that was carried out last.
+    pub restarted_at: Option<Timestamp>,
 }
 
 /// One of two Services that take turns.

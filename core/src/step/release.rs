@@ -73,6 +73,7 @@ impl<'a> Release<'a> {
             scale_down_at: std::mem::take(&mut self.state.scale_down_at),
             share: self.state.share.take(),
             stable_ping_pong: self.state.stable_ping_pong,
+            restarted_at: self.restarted_at(),
             ..State::default()
         };
         if !self.in_flight() {
@@ -85,6 +86,13 @@ impl<'a> Release<'a> {
             }
         }
         self.again = true;
+    }
+
+    /// A new version's pods are new, so a restart that is due is done with it; one that is still to
+    /// come is not.
+    fn restarted_at(&self) -> Option<Timestamp> {
+        let due = self.plan.restart_at.filter(|at| *at <= self.now);
+        due.or(self.state.restarted_at)
     }
 
     /// Going back to a version that was good not long ago needs neither steps nor analysis.

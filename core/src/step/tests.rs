@@ -903,6 +903,25 @@ fn while_an_analysis_cannot_tell_no_version_gets_more_or_fewer_pods() {
 }
 
 #[test]
+fn a_restart_that_is_due_is_told_and_done_with_a_new_version() {
+    let mut world = World::with(plan(json!([{"setWeight": 25}, {"pause": {"duration": 5}}])));
+    world.plan.restart_at = Some(Timestamp(world.now.0 + 10_000));
+    world.later(9);
+    assert_eq!(world.last.phase, Phase::Healthy);
+    world.later(1);
+    assert_eq!(world.last.why, Why::Restarting);
+    assert_eq!(world.last.phase, Phase::Progressing);
+    world.release("two");
+    assert_eq!(world.last.state.restarted_at, world.plan.restart_at);
+    world.plan.restart_at = Some(Timestamp(world.now.0 + 60_000));
+    world.release("three");
+    assert_ne!(
+        world.last.state.restarted_at, world.plan.restart_at,
+        "it is still to come"
+    );
+}
+
+#[test]
 fn verbs_are_refused_where_they_make_no_sense() {
     let mut world = World::with(plan(json!([{"setWeight": 25}, {"pause": {}}])));
     let refused = |result: Result<State, verb::VerbRefusal>| result.unwrap_err().to_string();

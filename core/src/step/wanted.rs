@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::release::Release;
 use super::{Decision, PauseReason, Phase, Why};
 use crate::plan::{Pause, Step};
+use crate::restart;
 
 impl Release<'_> {
     /// Turns the state into the whole wanted world.
@@ -46,6 +47,9 @@ impl Release<'_> {
         }
         if let Some(pause) = &self.state.pause {
             return Why::Paused(pause.reason);
+        }
+        if restart::due(self.plan, &self.state, self.now) {
+            return Why::Restarting;
         }
         let wanted = if self.stepping() {
             self.canary_wanted()
@@ -106,6 +110,7 @@ fn phase(why: &Why) -> Phase {
         Why::Paused(_) | Why::ManuallyPaused => Phase::Paused,
         Why::Aborted { .. } | Why::DeadlineExceeded { .. } => Phase::Degraded,
         Why::TooFewPods
+        | Why::Restarting
         | Why::PodsNotAvailable
         | Why::OldPodsLeaving
         | Why::ProxiesNotVerified
