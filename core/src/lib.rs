@@ -14,3 +14,4 @@ pub mod step;
 pub mod time;
 pub mod verb;
 pub mod wire;
+pub mod workload;
