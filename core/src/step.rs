@@ -330,3 +330,5 @@ pub fn step(plan: &Plan, seen: &Observation, now: Timestamp) -> Decision {
 mod properties;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

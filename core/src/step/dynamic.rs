@@ -92,7 +92,7 @@ impl Release<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{World, analysis, canary_plan};
+    use super::super::world::{World, analysis, canary_plan};
     use super::super::{Phase, RunPhase, State, Traffic};
     use crate::verb;
     use serde_json::{Value, json};

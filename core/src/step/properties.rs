@@ -1,6 +1,6 @@
 //! Properties of `step` over arbitrary step lists and worlds that comply late, badly or never.
 
-use super::tests::{World, canary_plan};
+use super::world::{World, canary_plan};
 use super::*;
 use crate::plan::{Router, Step};
 use crate::verb;

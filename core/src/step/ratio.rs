@@ -245,7 +245,7 @@ fn held(set: SetSeen) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{World, analysis, canary_plan};
+    use super::super::world::{World, analysis, canary_plan};
     use super::super::{Phase, RunPhase, Why};
     use super::*;
     use crate::plan::Amount;

@@ -82,7 +82,7 @@ impl Release<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{World, analysis, canary_plan};
+    use super::super::world::{World, analysis, canary_plan};
     use super::super::{Phase, RunPhase};
     use super::*;
     use crate::plan::Plan;
