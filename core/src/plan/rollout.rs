@@ -26,14 +26,7 @@ pub(super) fn read(
     rollout.only(&["apiVersion", "kind", "metadata", "spec", "status"]);
     constant(rollout, "apiVersion", "argoproj.io/v1alpha1");
     constant(rollout, "kind", "Rollout");
-    let metadata = rollout.required("metadata", "an object with a name")?;
-    let name = metadata
-        .required("name", "the Rollout's name")
-        .and_then(|name| dns_label(&name, NAME_MAX));
-    let namespace = match metadata.optional("namespace") {
-        Some(namespace) => dns_label(&namespace, NAMESPACE_MAX),
-        None => Some(default_namespace.to_string()),
-    };
+    let (name, namespace) = names(rollout, default_namespace)?;
     let spec = rollout.required("spec", "an object")?;
     spec.only(&SPEC);
     for field in LATER {
@@ -49,24 +42,13 @@ pub(super) fn read(
         None => None,
     };
     let strategy = strategy::read(&spec, replicas > 0);
-    let min_ready = whole(&spec, "minReadySeconds", 0, SECONDS_MAX)?;
-    let progress_deadline = whole(&spec, "progressDeadlineSeconds", 600, SECONDS_MAX)?;
-    if progress_deadline <= min_ready {
-        spec.refuse(format_args!(
-            "progressDeadlineSeconds is {progress_deadline}, expected more than the \
-             {min_ready} of minReadySeconds"
-        ));
-    }
+    let (min_ready, progress_deadline) = deadlines(&spec)?;
     let revision_history = whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
     let run_history = run_history(&spec);
     let (restart_at, rollback_window) = (restart_at(&spec), rollback_window(&spec));
     let (strategy, pods) = (strategy?, pods?);
-    for (field, metadata) in [
-        ("canaryMetadata", &strategy.canary_metadata),
-        ("stableMetadata", &strategy.stable_metadata),
-    ] {
-        pods.keep_selected(&spec, field, metadata);
-    }
+    pods.keep_selected(&spec, "canaryMetadata", &strategy.canary_metadata);
+    pods.keep_selected(&spec, "stableMetadata", &strategy.stable_metadata);
     let (services, scaling) = (strategy.services, strategy.scaling);
     Some(Plan {
         name: name?,
@@ -86,9 +68,9 @@ pub(super) fn read(
         steps: strategy.steps,
         steps_hash: steps_hash(&spec),
         background: strategy.background,
-        progress_deadline: Duration::from_secs(progress_deadline),
+        progress_deadline,
         progress_deadline_abort: flag(&spec, "progressDeadlineAbort")?,
-        min_ready: Duration::from_secs(min_ready),
+        min_ready,
         max_weight: strategy.max_weight,
         max_surge: scaling.max_surge,
         max_unavailable: scaling.max_unavailable,
@@ -131,6 +113,33 @@ const SPEC: [&str; 14] = [
 
 /// Fields of the API that would change what happens and are not acted on yet.
 const LATER: [&str; 1] = ["scaleDownOnPause"];
+
+/// Name and namespace.
+fn names(rollout: &Field<'_>, default_namespace: &str) -> Option<(Option<String>, Option<String>)> {
+    let metadata = rollout.required("metadata", "an object with a name")?;
+    let name = metadata
+        .required("name", "the Rollout's name")
+        .and_then(|name| dns_label(&name, NAME_MAX));
+    let namespace = match metadata.optional("namespace") {
+        Some(namespace) => dns_label(&namespace, NAMESPACE_MAX),
+        None => Some(default_namespace.to_string()),
+    };
+    Some((name, namespace))
+}
+
+/// `minReadySeconds` and `progressDeadlineSeconds`: a pod must be able to become available in time.
+fn deadlines(spec: &Field<'_>) -> Option<(Duration, Duration)> {
+    let min_ready = whole(spec, "minReadySeconds", 0, SECONDS_MAX)?;
+    let progress_deadline = whole(spec, "progressDeadlineSeconds", 600, SECONDS_MAX)?;
+    if progress_deadline <= min_ready {
+        spec.refuse(format_args!(
+            "progressDeadlineSeconds is {progress_deadline}, expected more than the \
+             {min_ready} of minReadySeconds"
+        ));
+    }
+    let seconds = Duration::from_secs;
+    Some((seconds(min_ready), seconds(progress_deadline)))
+}
 
 /// A whole number of at least 0, or `default` where it is absent; `None` where it is wrong.
 pub(super) fn whole(parent: &Field<'_>, name: &str, default: u64, most: i64) -> Option<u64> {

@@ -2,10 +2,11 @@
 
 use super::matches::Matcher;
 use super::rollout::whole;
+use super::routing::{self, Routing};
 use super::scaling::{self, Scaling};
 use super::services::{self, Services};
 use super::steps::Around;
-use super::{AntiAffinity, Background, Metadata, Router, Step, analysis, pods, routing, steps};
+use super::{AntiAffinity, Background, Metadata, Router, Step, analysis, pods, steps};
 use crate::field::Field;
 
 /// What a strategy says, read.
@@ -65,17 +66,8 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
     let routing = routing::read(&canary);
     let has_router = canary.optional("trafficRouting").is_some();
     let services = services::read(&canary, &routing);
-    let around = Around {
-        max_weight: routing.as_ref().map_or(100, |routing| routing.max_weight),
-        matcher: match routing.as_ref().map(|routing| &routing.router) {
-            Some(Router::Wasm(_)) => Some(Matcher::Filter),
-            Some(Router::Istio(_)) => Some(Matcher::Envoy),
-            Some(Router::ReplicaRatio) => None,
-            None => has_router.then_some(Matcher::Envoy),
-        },
-    };
     let steps = match canary.optional("steps") {
-        Some(field) => steps::read(&field, around),
+        Some(field) => steps::read(&field, around(routing.as_ref(), has_router)),
         None => Some(Vec::new()),
     };
     let background = background(&canary);
@@ -101,6 +93,19 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         stable_metadata: stable_metadata?,
         notices,
     })
+}
+
+/// What the steps depend on; a router that could not be read is one all the same.
+fn around(routing: Option<&Routing>, has_router: bool) -> Around {
+    Around {
+        max_weight: routing.map_or(100, |routing| routing.max_weight),
+        matcher: match routing.map(|routing| &routing.router) {
+            Some(Router::Wasm(_)) => Some(Matcher::Filter),
+            Some(Router::Istio(_)) => Some(Matcher::Envoy),
+            Some(Router::ReplicaRatio) => None,
+            None => has_router.then_some(Matcher::Envoy),
+        },
+    }
 }
 
 fn background(canary: &Field<'_>) -> Option<Option<Background>> {
