@@ -196,10 +196,13 @@ impl Reader {
 
     fn read(&mut self, document: Document, kind: &str, key: Key) {
         match kind {
-            "Rollout" => match Plan::parse(&document.value, DEFAULT_NAMESPACE) {
-                Ok(plan) => self.rollouts.push((document, plan)),
-                Err(errors) => self.refuse_all(&document, &errors),
-            },
+            "Rollout" => {
+                let plan = Plan::parse(&document.value, DEFAULT_NAMESPACE);
+                match plan.and_then(Plan::without_cluster) {
+                    Ok(plan) => self.rollouts.push((document, plan)),
+                    Err(errors) => self.refuse_all(&document, &errors),
+                }
+            }
             "Service" => match Service::parse(&document.value) {
                 Ok(service) => {
                     self.services.insert(key, service);

@@ -27,8 +27,10 @@ pub struct PodsSeen {
 pub struct Seen {
     /// Its pods by template hash.
     pub pods: BTreeMap<String, PodsSeen>,
-    /// The traffic that every proxy is known to run.
+    /// The traffic that every proxy is known to have run last.
     pub traffic: Option<Traffic>,
+    /// Whether other traffic was asked for since, which some proxy may run.
+    pub overtaken: bool,
 }
 
 /// Decides what a Rollout needs, and writes into its record what must outlive this process. The
@@ -42,6 +44,7 @@ pub fn decide(plan: &Plan, record: &mut Record, seen: &Seen, now: Timestamp) -> 
         sets: sets(record, seen),
         runs: runs(record),
         traffic: seen.traffic.clone(),
+        overtaken: seen.overtaken,
     };
     let decision = step(plan, &observation, now);
     record.state = decision.state.clone();
@@ -57,6 +60,7 @@ fn sets(record: &Record, seen: &Seen) -> BTreeMap<String, SetSeen> {
         let pods = seen.pods.get(&revision.hash).copied().unwrap_or_default();
         SetSeen {
             revision: revision.number,
+            created: revision.created,
             desired: revision.desired,
             replicas: pods.replicas,
             available: pods.available,

@@ -119,6 +119,18 @@ impl<'a> Field<'a> {
         found
     }
 
+    /// The field `name` with a value that stands elsewhere.
+    pub fn beside<'b>(&self, name: &str, value: &'b Value) -> Field<'b>
+    where
+        'a: 'b,
+    {
+        Field {
+            path: self.child(name),
+            value,
+            report: self.report,
+        }
+    }
+
     /// This object's fields; anything but an object is reported.
     pub fn object(&self) -> Option<&'a Map<String, Value>> {
         let object = self.value.as_object();
@@ -161,6 +173,16 @@ impl<'a> Field<'a> {
                 value,
                 report: self.report,
             })
+            .collect()
+    }
+
+    /// The strings of this list, none of which may be empty.
+    pub fn names(&self) -> Option<Vec<String>> {
+        let items = self.list();
+        let names: Vec<_> = items.iter().map(Field::name).collect();
+        names
+            .into_iter()
+            .map(|name| name.map(str::to_string))
             .collect()
     }
 

@@ -1,13 +1,29 @@
 //! A Rollout's manifest, parsed once into types that cannot be wrong.
 
 mod analysis;
+mod istio;
 mod limits;
 mod matches;
+mod mirror;
+mod no_cluster;
+mod pods;
 mod rollout;
+mod routing;
+mod scaling;
+mod selector;
+mod services;
 mod steps;
 mod strategy;
+mod workload;
 
+pub use istio::{DestinationRuleRef, IstioRouter, TcpRoute, TlsRoute, VirtualServiceRef};
 pub use limits::check_together;
+pub use mirror::{MirrorMatch, MirrorRoute, TextMatch};
+pub use pods::{AntiAffinity, Metadata};
+pub use scaling::{Amount, Threshold};
+pub use selector::{Expression, Requirement, Selector};
+pub use services::PingPongServices;
+pub use workload::{ScaleDown, Workload, WorkloadKind, WorkloadRef};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +31,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::field::{Field, FieldErrors, Report};
+use crate::time::Timestamp;
 use crate::wire::{HeaderRoute, StickyKey};
 
 /// What a Rollout asks for.
@@ -28,12 +45,23 @@ pub struct Plan {
     pub replicas: u32,
     /// `spec.paused`.
     pub paused: bool,
-    /// `spec.template` as written; its hash names the revision.
+    /// `spec.template` as written, or that of the workload; its hash names the revision.
     pub template: Value,
+    /// `spec.selector`, or the workload's where the Rollout has none.
+    pub selector: Selector,
+    /// `spec.workloadRef`: where the template is from.
+    pub workload_ref: Option<WorkloadRef>,
+    /// `spec.restartAt`: pods created before are replaced once it has passed.
+    pub restart_at: Option<Timestamp>,
+    /// `spec.rollbackWindow.revisions`: a return to one of so many revisions before the stable one
+    /// needs no steps; 0 if absent.
+    pub rollback_window: usize,
     /// `spec.strategy.canary.stableService`.
     pub stable_service: Option<String>,
     /// `spec.strategy.canary.canaryService`.
     pub canary_service: Option<String>,
+    /// Two Services that take turns.
+    pub ping_pong: Option<PingPongServices>,
     /// How traffic is moved.
     pub router: Router,
     /// Names of managed routes in their order: those listed, then those only steps name.
@@ -51,10 +79,33 @@ pub struct Plan {
     pub progress_deadline_abort: bool,
     /// `spec.minReadySeconds`.
     pub min_ready: Duration,
+    /// `trafficRouting.maxTrafficWeight`: what a weight of everything is called, 100 if absent.
+    pub max_weight: u32,
+    /// `maxSurge` as written; [`Plan::surge`] is the number of pods.
+    pub max_surge: Option<Amount>,
+    /// `maxUnavailable` as written; [`Plan::unavailable`] is the number of pods.
+    pub max_unavailable: Option<Amount>,
     /// How long the old pods stay after a promotion.
     pub scale_down_delay: Duration,
     /// How long the canary's pods stay after an abort.
     pub abort_scale_down_delay: Duration,
+    /// `abortScaleDownDelaySeconds: 0`: the canary keeps the size that a `setCanaryScale` in the
+    /// first step asks for.
+    pub abort_keeps_canary: bool,
+    /// How many old versions may wait for their delay at once; none: all of them.
+    pub scale_down_delay_revision_limit: Option<usize>,
+    /// Whether stable has only the pods that its share of the requests needs.
+    pub dynamic_stable_scale: bool,
+    /// `minPodsPerReplicaSet`: the fewest pods of a version that has any.
+    pub min_pods: u32,
+    /// How many pods are enough to go on; [`Plan::enough`] tells.
+    pub replica_progress_threshold: Option<Threshold>,
+    /// Whether pods of a new version keep away from stable ones.
+    pub anti_affinity: Option<AntiAffinity>,
+    /// What pods carry for as long as they are the canary.
+    pub canary_metadata: Metadata,
+    /// What pods carry for as long as they are stable.
+    pub stable_metadata: Metadata,
     /// `spec.revisionHistoryLimit`: revisions without pods that are remembered.
     pub revision_history: usize,
     /// `spec.analysis`: ended analysis runs that are remembered.
@@ -75,8 +126,8 @@ pub struct RunHistory {
 /// What moves a Rollout's traffic, by `spec.strategy.canary.trafficRouting`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Router {
-    /// Istio's VirtualServices; kept as written.
-    Istio(Value),
+    /// Istio's VirtualServices.
+    Istio(IstioRouter),
     /// The filter, `plugins: {serin/wasm: …}`.
     Wasm(WasmRouter),
     /// None: the share of pods.
@@ -107,6 +158,10 @@ pub enum Step {
     AddHeaderRoute(HeaderRoute),
     /// Remove the header route of this name.
     RemoveHeaderRoute(String),
+    /// Copy the requests that match to the canary.
+    AddMirrorRoute(MirrorRoute),
+    /// Remove the mirror route of this name.
+    RemoveMirrorRoute(String),
     /// Fix the canary's size apart from its weight.
     SetCanaryScale(CanaryScale),
 }
@@ -142,6 +197,9 @@ pub struct AnalysisRef {
     pub dry_run: Vec<Value>,
     /// `measurementRetention` as written.
     pub measurement_retention: Vec<Value>,
+    /// `analysisRunMetadata`: what the run carries.
+    #[serde(default)]
+    pub metadata: Metadata,
 }
 
 /// A reference to a template.
@@ -163,14 +221,41 @@ pub struct Background {
 }
 
 impl Plan {
-    /// Reads a Rollout. `default_namespace` is taken where the manifest names none.
+    /// Reads a Rollout with a template of its own. `default_namespace` is taken where the manifest
+    /// names none.
     ///
     /// # Errors
     /// Every field that is wrong or not supported, with its value and what is accepted.
     pub fn parse(rollout: &Value, default_namespace: &str) -> Result<Plan, FieldErrors> {
+        Plan::parse_with(rollout, default_namespace, None)
+    }
+
+    /// The same, where the Rollout may refer to a workload ([`WorkloadRef::of`] tells which).
+    ///
+    /// # Errors
+    /// As [`Plan::parse`], and if the workload was not found.
+    pub fn parse_with(
+        rollout: &Value,
+        default_namespace: &str,
+        workload: Option<Workload<'_>>,
+    ) -> Result<Plan, FieldErrors> {
         let report = Report::default();
-        let plan = rollout::read(&Field::root("", rollout, &report), default_namespace);
+        let root = Field::root("", rollout, &report);
+        let plan = rollout::read(&root, default_namespace, workload);
         report.finish(plan).and_then(limits::check)
+    }
+}
+
+impl Step {
+    /// The managed route that it sets or removes.
+    pub fn route(&self) -> Option<&str> {
+        match self {
+            Step::AddHeaderRoute(HeaderRoute { name, .. })
+            | Step::AddMirrorRoute(MirrorRoute { name, .. })
+            | Step::RemoveHeaderRoute(name)
+            | Step::RemoveMirrorRoute(name) => Some(name),
+            _ => None,
+        }
     }
 }
 
@@ -186,6 +271,8 @@ impl fmt::Display for Step {
             }
             Step::AddHeaderRoute(route) => write!(f, "setHeaderRoute: {}", route.name),
             Step::RemoveHeaderRoute(name) => write!(f, "setHeaderRoute: {name} (remove)"),
+            Step::AddMirrorRoute(route) => write!(f, "setMirrorRoute: {}", route.name),
+            Step::RemoveMirrorRoute(name) => write!(f, "setMirrorRoute: {name} (remove)"),
             Step::SetCanaryScale(CanaryScale::Replicas(1)) => {
                 write!(f, "setCanaryScale: 1 replica")
             }

@@ -1,11 +1,17 @@
 //! What a release does next: plan, observation and the time in, the whole wanted world out.
 
 mod advance;
+mod dynamic;
+mod ratio;
 mod release;
+mod services;
+mod sets;
+mod traffic;
 mod wanted;
 mod why;
 
 pub(crate) use release::routes_after;
+pub use services::routed_services;
 pub use why::Why;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +20,7 @@ use std::time::Duration;
 
 use release::Release;
 
-use crate::plan::{AnalysisRef, Plan};
+use crate::plan::{AnalysisRef, MirrorRoute, Plan};
 use crate::time::Timestamp;
 use crate::wire::HeaderRoute;
 
@@ -48,6 +54,32 @@ pub struct State {
     pub progress: Option<Progress>,
     /// ReplicaSets that serve nobody any more, and when their pods go.
     pub scale_down_at: BTreeMap<String, Timestamp>,
+    /// The canary's share that was asked for last, where stable's pods follow it.
+    pub share: Option<Share>,
+    /// Which of the Services that take turns serves stable; none before a version was stable.
+    pub stable_ping_pong: Option<PingPong>,
+    /// The `spec.restartAt` that was carried out last.
+    pub restarted_at: Option<Timestamp>,
+}
+
+/// One of two Services that take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PingPong {
+    /// `pingService`.
+    Ping,
+    /// `pongService`.
+    Pong,
+}
+
+/// A version's share of the requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Share {
+    /// Its template hash.
+    pub revision: String,
+    /// In basis points.
+    pub weight_bp: u16,
 }
 
 /// How far a release got. Pods that come and go are no progress, so the most pods count.
@@ -102,8 +134,12 @@ pub struct Observation {
     pub sets: BTreeMap<String, SetSeen>,
     /// The analysis runs by name.
     pub runs: BTreeMap<String, RunSeen>,
-    /// The traffic that every proxy is known to run; none before the first was acknowledged.
+    /// The traffic that every proxy is known to have run last; none before the first was
+    /// acknowledged.
     pub traffic: Option<Traffic>,
+    /// Whether other traffic was asked for since: some proxy may run that already. It ends when
+    /// every proxy is known to run what was asked for last.
+    pub overtaken: bool,
 }
 
 /// What is seen of a ReplicaSet.
@@ -111,6 +147,9 @@ pub struct Observation {
 pub struct SetSeen {
     /// Its revision number, 1 for the first.
     pub revision: u64,
+    /// Since when it exists. A version that is asked for again gets the next revision number, so
+    /// this alone tells which is older.
+    pub created: Timestamp,
     /// Pods asked for.
     pub desired: u32,
     /// Pods that exist.
@@ -182,6 +221,9 @@ pub struct CanaryTraffic {
     pub weight_bp: u16,
     /// The header routes in force, in managed order.
     pub routes: Vec<HeaderRoute>,
+    /// The mirror routes in force, in managed order, which they share with the header routes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<MirrorRoute>,
 }
 
 /// Which ReplicaSet each Service selects, by template hash; empty: selects nothing yet.
@@ -191,6 +233,19 @@ pub struct Services {
     pub stable: String,
     /// The canary Service.
     pub canary: String,
+    /// Those that take turns, if there are such.
+    pub ping_pong: Option<TakingTurns>,
+}
+
+/// What Services that take turns select, by template hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakingTurns {
+    /// Which of them serves stable now.
+    pub stable: PingPong,
+    /// `pingService`.
+    pub ping: String,
+    /// `pongService`.
+    pub pong: String,
 }
 
 /// The whole wanted world.
@@ -198,7 +253,8 @@ pub struct Services {
 pub struct Decision {
     /// To be stored and handed back in the next observation.
     pub state: State,
-    /// What the filter (or a VirtualService) does; written after the services.
+    /// What the filter (or a VirtualService) does; written after the services. Where no router moves
+    /// the traffic there is never a canary in it: the pods' share is the weight.
     pub traffic: Traffic,
     /// What the Services select; written before the traffic.
     pub services: Services,
@@ -259,6 +315,7 @@ pub fn step(plan: &Plan, seen: &Observation, now: Timestamp) -> Decision {
     let mut release = Release::new(plan, seen, now);
     release.take_up_template();
     if release.in_flight() {
+        release.skip_steps_of_rollback();
         release.heed_runs();
         release.go_on();
         release.promote_when_done();
@@ -273,3 +330,5 @@ pub fn step(plan: &Plan, seen: &Observation, now: Timestamp) -> Decision {
 mod properties;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

@@ -248,7 +248,7 @@ impl World {
         written.context("write Envoy's configuration")?;
         let asked =
             |(key, decided): (&Key, &Decided)| (key.clone(), decided.decision.traffic.clone());
-        self.proof.asked = self.decided.iter().map(asked).collect();
+        self.proof.ask(self.decided.iter().map(asked).collect());
         self.measure(now);
         Ok(())
     }

@@ -1,12 +1,18 @@
 //! References to analysis templates, in a step and beside the steps.
 
-use super::{AnalysisRef, TemplateRef};
+use super::{AnalysisRef, TemplateRef, pods};
 use crate::field::Field;
 use serde_json::Value;
 
 /// Reads an analysis; `also` are further fields that the place allows.
 pub(super) fn read(analysis: &Field<'_>, also: &[&str]) -> Option<AnalysisRef> {
-    let mut known = vec!["templates", "args", "dryRun", "measurementRetention"];
+    let mut known = vec![
+        "templates",
+        "args",
+        "dryRun",
+        "measurementRetention",
+        "analysisRunMetadata",
+    ];
     known.extend(also);
     analysis.object()?;
     analysis.only(&known);
@@ -31,11 +37,13 @@ pub(super) fn read(analysis: &Field<'_>, also: &[&str]) -> Option<AnalysisRef> {
             .integer(0, i64::from(i32::MAX))
             .map(drop)
     });
+    let metadata = pods::metadata(analysis, "analysisRunMetadata");
     Some(AnalysisRef {
         templates: refs.into_iter().collect::<Option<_>>()?,
         args: args?,
         dry_run: dry_run?,
         measurement_retention: measurement_retention?,
+        metadata: metadata?,
     })
 }
 

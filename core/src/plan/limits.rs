@@ -9,14 +9,16 @@ use crate::wire::{
     VERSION,
 };
 
-/// Refuses a plan with anything in it that is beyond the filter's limits.
+/// Refuses a plan with anything in it that is beyond the filter's limits, if the filter is to carry
+/// it out.
 pub(super) fn check(plan: Plan) -> Result<Plan, FieldErrors> {
+    let Router::Wasm(wasm) = &plan.router else {
+        return Ok(plan);
+    };
     let canary = "spec.strategy.canary";
     let mut errors = Vec::new();
-    if let Router::Wasm(wasm) = &plan.router {
-        let at = format!("{canary}.trafficRouting.plugins[serin/wasm]");
-        refused(&at, &wasm.hosts, &wasm.sticky, &[], &mut errors);
-    }
+    let at = format!("{canary}.trafficRouting.plugins[serin/wasm]");
+    refused(&at, &wasm.hosts, &wasm.sticky, &[], &mut errors);
     for (i, step) in plan.steps.iter().enumerate() {
         let Step::AddHeaderRoute(route) = step else {
             continue;
@@ -47,7 +49,7 @@ pub(super) fn check(plan: Plan) -> Result<Plan, FieldErrors> {
     }
 }
 
-/// Refuses Rollouts that are each within the filter's limits and beyond them together, whatever
+/// Refuses Rollouts with the filter that are each within its limits and beyond them together, whatever
 /// step each of them is at: a proxy that refuses a configuration goes on with the one before, for
 /// all of them.
 ///
@@ -64,17 +66,16 @@ pub fn check_together<'p>(
     };
     let sizes: [&Size; 3] = [&bytes, &conditions, &regexes];
     for size in sizes {
-        let rules = plans.clone().enumerate().map(|(i, plan)| {
-            let (hosts, sticky) = match &plan.router {
-                Router::Wasm(wasm) => (wasm.hosts.clone(), wasm.sticky.clone()),
-                Router::Istio(_) | Router::ReplicaRatio => (Vec::new(), Vec::new()),
+        let rules = plans.clone().enumerate().filter_map(|(i, plan)| {
+            let Router::Wasm(wasm) = &plan.router else {
+                return None;
             };
-            let hosts = if hosts.is_empty() {
-                vec![format!("rollout-{i}.invalid")] // a name that nobody's host can have
-            } else {
-                hosts
+            let nobody = [format!("rollout-{i}.invalid")]; // a name that nobody's host can have
+            let hosts = match &wasm.hosts[..] {
+                [] => &nobody[..],
+                some => some,
             };
-            rule(&hosts, &sticky, &largest_routes(plan, size))
+            Some(rule(hosts, &wasm.sticky, &largest_routes(plan, size)))
         });
         config(rules.collect()).to_json()?;
     }

@@ -3,15 +3,24 @@
 use crate::field::Field;
 use crate::wire::{AllOf, HeaderRoute, Match, Subject, Test};
 
+/// Who carries out a match, and so says which regular expressions there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Matcher {
+    /// The filter; its expressions are tried here.
+    Filter,
+    /// Envoy itself, with RE2, which knows more.
+    Envoy,
+}
+
 /// One entry of `setHeaderRoute.match`: a header and its value. Entries are alternatives.
-pub(super) fn header_match(entry: &Field<'_>) -> Option<AllOf> {
+pub(super) fn header_match(entry: &Field<'_>, matcher: Matcher) -> Option<AllOf> {
     entry.only(&["headerName", "headerValue"]);
     let name = entry
         .required("headerName", "a header's name")
         .and_then(|name| header_name(&name));
     let value = entry.required("headerValue", "exact, prefix or regex")?;
     value.only(&["exact", "prefix", "regex"]);
-    let is = test(&value, &["exact", "prefix", "regex"]);
+    let is = test(&value, &["exact", "prefix", "regex"], matcher);
     let on = Subject::Header(name?);
     Some(AllOf {
         all: vec![Match {
@@ -95,14 +104,14 @@ fn condition(condition: &Field<'_>) -> Option<Match> {
             if TESTS.iter().any(|name| subject.optional(name).is_some()) {
                 subject.expected("a test, or a test under not, but not both");
             }
-            test(&not, &TESTS).map(|is| Match { on, is, not: true })
+            test(&not, &TESTS, Matcher::Filter).map(|is| Match { on, is, not: true })
         }
-        None => test(&subject, &TESTS).map(|is| Match { on, is, not: false }),
+        None => test(&subject, &TESTS, Matcher::Filter).map(|is| Match { on, is, not: false }),
     }
 }
 
 /// The one test among the fields of `value`.
-fn test(value: &Field<'_>, accepted: &[&str]) -> Option<Test> {
+fn test(value: &Field<'_>, accepted: &[&str], matcher: Matcher) -> Option<Test> {
     let mut found = accepted
         .iter()
         .filter_map(|name| Some((*name, value.optional(name)?)));
@@ -122,23 +131,30 @@ fn test(value: &Field<'_>, accepted: &[&str]) -> Option<Test> {
         "exact" => Some(Test::Exact(text)),
         "prefix" => Some(Test::Prefix(text)),
         "suffix" => Some(Test::Suffix(text)),
-        _ => match regex_lite::Regex::new(&text) {
-            Ok(_) => Some(Test::Regex(text)),
-            Err(error) => {
+        _ => {
+            if matcher == Matcher::Filter
+                && let Err(error) = regex_lite::Regex::new(&text)
+            {
                 field.expected(format_args!("a regular expression ({error})"));
-                None
+                return None;
             }
-        },
+            Some(Test::Regex(text))
+        }
     }
 }
 
-/// A header's name in lower case, as proxies keep it (RFC 9110's token characters).
+/// A header's name in lower case, as proxies keep it.
 pub(super) fn header_name(field: &Field<'_>) -> Option<String> {
-    let text = field.name()?;
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if !text.bytes().all(token) {
+    let name = header_name_of(field.name()?);
+    if name.is_none() {
         field.expected("a header's name");
-        return None;
     }
-    Some(text.to_ascii_lowercase())
+    name
+}
+
+/// The same of a text (RFC 9110's token characters).
+pub(super) fn header_name_of(text: &str) -> Option<String> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let good = !text.is_empty() && text.bytes().all(token);
+    good.then(|| text.to_ascii_lowercase())
 }

@@ -3,9 +3,12 @@
 use serde_json::Value;
 use std::time::Duration;
 
-use super::{Plan, RunHistory, strategy};
+use super::{
+    Metadata, Plan, RunHistory, Selector, Workload, WorkloadRef, selector, strategy, workload,
+};
 use crate::field::Field;
 use crate::revision;
+use crate::time::{TIME_ACCEPTED, Timestamp, parse_time};
 
 /// The longest name: `<name>-<hash>` and `<name>-canary` must stay DNS labels (63 characters)
 /// with a hash of up to ten.
@@ -15,59 +18,72 @@ const NAME_MAX: usize = 52;
 const NAMESPACE_MAX: usize = 63;
 
 /// Reads a whole Rollout; what is wrong goes to the field's report.
-pub(super) fn read(rollout: &Field<'_>, default_namespace: &str) -> Option<Plan> {
+pub(super) fn read(
+    rollout: &Field<'_>,
+    default_namespace: &str,
+    workload: Option<Workload<'_>>,
+) -> Option<Plan> {
     rollout.only(&["apiVersion", "kind", "metadata", "spec", "status"]);
     constant(rollout, "apiVersion", "argoproj.io/v1alpha1");
     constant(rollout, "kind", "Rollout");
-    let metadata = rollout.required("metadata", "an object with a name")?;
-    let name = metadata
-        .required("name", "the Rollout's name")
-        .and_then(|name| dns_label(&name, NAME_MAX));
-    let namespace = match metadata.optional("namespace") {
-        Some(namespace) => dns_label(&namespace, NAMESPACE_MAX),
-        None => Some(default_namespace.to_string()),
-    };
+    let (name, namespace) = names(rollout, default_namespace)?;
     let spec = rollout.required("spec", "an object")?;
     spec.only(&SPEC);
-    for (field, why) in LATER {
+    for field in LATER {
         if let Some(found) = spec.optional(field) {
-            found.refuse(format_args!("is not supported yet{why}"));
+            found.refuse("is not supported yet, expected it to be absent");
         }
     }
     let replicas = whole(&spec, "replicas", 1, REPLICAS_MAX)?;
-    let template = spec.required("template", "a pod template")?;
-    template.object()?;
-    selector(&spec, &template);
+    let workload_ref = workload::read(&spec);
+    let pods = match &workload_ref {
+        Some(Some(reference)) => pods_of(&spec, reference, workload),
+        Some(None) => own_pods(&spec),
+        None => None,
+    };
     let strategy = strategy::read(&spec, replicas > 0);
-    let min_ready = whole(&spec, "minReadySeconds", 0, SECONDS_MAX)?;
-    let progress_deadline = whole(&spec, "progressDeadlineSeconds", 600, SECONDS_MAX)?;
-    if progress_deadline <= min_ready {
-        spec.refuse(format_args!(
-            "progressDeadlineSeconds is {progress_deadline}, expected more than the \
-             {min_ready} of minReadySeconds"
-        ));
-    }
+    let (min_ready, progress_deadline) = deadlines(&spec)?;
     let revision_history = whole(&spec, "revisionHistoryLimit", 10, REPLICAS_MAX)?;
     let run_history = run_history(&spec);
-    let strategy = strategy?;
+    let (restart_at, rollback_window) = (restart_at(&spec), rollback_window(&spec));
+    let (strategy, pods) = (strategy?, pods?);
+    pods.keep_selected(&spec, "canaryMetadata", &strategy.canary_metadata);
+    pods.keep_selected(&spec, "stableMetadata", &strategy.stable_metadata);
+    let (services, scaling) = (strategy.services, strategy.scaling);
     Some(Plan {
         name: name?,
         namespace: namespace?,
         replicas: u32::try_from(replicas).ok()?,
         paused: flag(&spec, "paused")?,
-        template: template.value().clone(),
-        stable_service: strategy.stable_service,
-        canary_service: strategy.canary_service,
+        template: pods.template.clone(),
+        selector: pods.selector,
+        workload_ref: workload_ref?,
+        restart_at: restart_at?,
+        rollback_window: rollback_window?,
+        stable_service: services.stable,
+        canary_service: services.canary,
+        ping_pong: services.ping_pong,
         router: strategy.router,
         managed_routes: strategy.managed_routes,
         steps: strategy.steps,
         steps_hash: steps_hash(&spec),
         background: strategy.background,
-        progress_deadline: Duration::from_secs(progress_deadline),
+        progress_deadline,
         progress_deadline_abort: flag(&spec, "progressDeadlineAbort")?,
-        min_ready: Duration::from_secs(min_ready),
-        scale_down_delay: strategy.scale_down_delay,
-        abort_scale_down_delay: strategy.abort_scale_down_delay,
+        min_ready,
+        max_weight: strategy.max_weight,
+        max_surge: scaling.max_surge,
+        max_unavailable: scaling.max_unavailable,
+        scale_down_delay: scaling.scale_down_delay,
+        abort_scale_down_delay: scaling.abort_scale_down_delay,
+        abort_keeps_canary: scaling.abort_keeps_canary,
+        scale_down_delay_revision_limit: scaling.scale_down_delay_revision_limit,
+        dynamic_stable_scale: scaling.dynamic_stable_scale,
+        min_pods: scaling.min_pods,
+        replica_progress_threshold: scaling.replica_progress_threshold,
+        anti_affinity: strategy.anti_affinity,
+        canary_metadata: strategy.canary_metadata,
+        stable_metadata: strategy.stable_metadata,
         revision_history: usize::try_from(revision_history).ok()?,
         run_history: run_history?,
         notices: strategy.notices,
@@ -96,15 +112,34 @@ const SPEC: [&str; 14] = [
 ];
 
 /// Fields of the API that would change what happens and are not acted on yet.
-const LATER: [(&str, &str); 4] = [
-    (
-        "workloadRef",
-        ", expected the pod template in spec.template",
-    ),
-    ("restartAt", ", expected it to be absent"),
-    ("rollbackWindow", ", expected it to be absent"),
-    ("scaleDownOnPause", ", expected it to be absent"),
-];
+const LATER: [&str; 1] = ["scaleDownOnPause"];
+
+/// Name and namespace.
+fn names(rollout: &Field<'_>, default_namespace: &str) -> Option<(Option<String>, Option<String>)> {
+    let metadata = rollout.required("metadata", "an object with a name")?;
+    let name = metadata
+        .required("name", "the Rollout's name")
+        .and_then(|name| dns_label(&name, NAME_MAX));
+    let namespace = match metadata.optional("namespace") {
+        Some(namespace) => dns_label(&namespace, NAMESPACE_MAX),
+        None => Some(default_namespace.to_string()),
+    };
+    Some((name, namespace))
+}
+
+/// `minReadySeconds` and `progressDeadlineSeconds`: a pod must be able to become available in time.
+fn deadlines(spec: &Field<'_>) -> Option<(Duration, Duration)> {
+    let min_ready = whole(spec, "minReadySeconds", 0, SECONDS_MAX)?;
+    let progress_deadline = whole(spec, "progressDeadlineSeconds", 600, SECONDS_MAX)?;
+    if progress_deadline <= min_ready {
+        spec.refuse(format_args!(
+            "progressDeadlineSeconds is {progress_deadline}, expected more than the \
+             {min_ready} of minReadySeconds"
+        ));
+    }
+    let seconds = Duration::from_secs;
+    Some((seconds(min_ready), seconds(progress_deadline)))
+}
 
 /// A whole number of at least 0, or `default` where it is absent; `None` where it is wrong.
 pub(super) fn whole(parent: &Field<'_>, name: &str, default: u64, most: i64) -> Option<u64> {
@@ -147,27 +182,68 @@ fn dns_label(field: &Field<'_>, most: usize) -> Option<String> {
     good.then(|| text.to_string())
 }
 
-/// The selector must find the template's pods, as the API server demands of every workload.
-fn selector(spec: &Field<'_>, template: &Field<'_>) {
-    let Some(selector) = spec.required("selector", "matchLabels that the template's labels carry")
-    else {
-        return;
-    };
-    selector.only(&["matchLabels", "matchExpressions"]);
-    if let Some(expressions) = selector.optional("matchExpressions") {
-        expressions.refuse("is not supported yet, expected matchLabels");
-    }
-    let Some(labels) = selector.required("matchLabels", "labels of the template") else {
-        return;
-    };
-    let carried = template.value().pointer("/metadata/labels");
-    for (key, value) in labels.object().into_iter().flatten() {
-        if carried.and_then(|labels| labels.get(key)) != Some(value) {
-            labels.refuse(format_args!(
-                "has {key}: {value}, expected a label that spec.template.metadata.labels carries"
+/// Which pods a Rollout has.
+struct Pods<'a> {
+    template: &'a Value,
+    selector: Selector,
+}
+
+impl Pods<'_> {
+    /// A pod that is labelled so that the selector no longer finds it would be nobody's.
+    fn keep_selected(&self, spec: &Field<'_>, field: &str, metadata: &Metadata) {
+        let mut labels = selector::carried(self.template);
+        let before = self.selector.matches(&labels);
+        labels.extend(metadata.labels.clone());
+        if before && !self.selector.matches(&labels) {
+            spec.refuse(format_args!(
+                "strategy.canary.{field} changes a label that selector asks for, expected others"
             ));
         }
     }
+}
+
+/// The pods of a Rollout with a template of its own.
+fn own_pods<'a>(spec: &Field<'a>) -> Option<Pods<'a>> {
+    let selector = spec.required("selector", "matchLabels that the template's labels carry");
+    let accepted = "a pod template, or a workloadRef to an object that has one";
+    let template = spec.required("template", accepted)?;
+    template.object()?;
+    let selector = selector::read(&selector?, template.value())?;
+    Some(Pods {
+        template: template.value(),
+        selector,
+    })
+}
+
+/// The pods of a Rollout that refers to a workload, found or not.
+fn pods_of<'a>(
+    spec: &Field<'a>,
+    reference: &WorkloadRef,
+    workload: Option<Workload<'a>>,
+) -> Option<Pods<'a>> {
+    if let Some(template) = spec.optional("template")
+        && workload::is_template(template.value())
+    {
+        template.refuse("stands beside workloadRef, expected one of them");
+        return None;
+    }
+    let Some(workload) = workload else {
+        spec.optional("workloadRef")?.refuse(format_args!(
+            "names {} {:?}, which is not here, expected one that is, or the pod template in \
+             spec.template",
+            reference.kind.as_str(),
+            reference.name
+        ));
+        return None;
+    };
+    let selector = match (spec.optional("selector"), workload.selector) {
+        (None, Some(selector)) => spec.beside("selector", selector),
+        (own, _) => own.or_else(|| spec.required("selector", "labels of the template"))?,
+    };
+    Some(Pods {
+        template: workload.template,
+        selector: selector::read(&selector, workload.template)?,
+    })
 }
 
 fn steps_hash(spec: &Field<'_>) -> String {
@@ -175,6 +251,27 @@ fn steps_hash(spec: &Field<'_>) -> String {
     let steps = at("/strategy/canary/steps");
     let routes = at("/strategy/canary/trafficRouting/plugins/serin~1wasm/routes");
     revision::hash(&Value::Array(vec![steps, routes]))
+}
+
+/// `spec.restartAt`.
+fn restart_at(spec: &Field<'_>) -> Option<Option<Timestamp>> {
+    let Some(field) = spec.optional("restartAt") else {
+        return Some(None);
+    };
+    let read = field.value().as_str().and_then(parse_time);
+    if read.is_none() {
+        field.expected(TIME_ACCEPTED);
+    }
+    read.map(Some)
+}
+
+/// `spec.rollbackWindow.revisions`; none is as good as 0.
+fn rollback_window(spec: &Field<'_>) -> Option<usize> {
+    let Some(window) = spec.optional("rollbackWindow") else {
+        return Some(0);
+    };
+    window.only(&["revisions"]);
+    whole(&window, "revisions", 0, REPLICAS_MAX).and_then(|n| usize::try_from(n).ok())
 }
 
 /// `spec.analysis`, five of each kind where it is absent.

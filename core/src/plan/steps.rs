@@ -1,34 +1,41 @@
 //! The step list.
 
-use super::{CanaryScale, Pause, Step, analysis, matches};
+use super::matches::{self, Matcher};
+use super::{CanaryScale, Pause, Step, analysis, mirror};
 use crate::field::Field;
 use crate::wire::HeaderRoute;
 
 /// What a step may be now; the rest of the API is in [`LATER`].
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 6] = [
     "setWeight",
     "pause",
     "analysis",
     "setHeaderRoute",
+    "setMirrorRoute",
     "setCanaryScale",
 ];
 
 /// Steps of the API that are not acted on yet.
-const LATER: [&str; 3] = ["setMirrorRoute", "experiment", "plugin"];
+const LATER: [&str; 2] = ["experiment", "plugin"];
 
 const REPLICAS_MAX: i64 = 10_000;
 
-/// Reads the steps. `max_weight` is what a weight of everything is called.
-pub(super) fn read(steps: &Field<'_>, max_weight: u32, has_router: bool) -> Option<Vec<Step>> {
-    let read: Vec<Option<Step>> = steps
-        .list()
-        .iter()
-        .map(|step| one(step, max_weight, has_router))
-        .collect();
+/// What of the strategy the steps depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    /// What a weight of everything is called.
+    pub(super) max_weight: u32,
+    /// Who matches requests; none: no router moves the traffic.
+    pub(super) matcher: Option<Matcher>,
+}
+
+/// Reads the steps.
+pub(super) fn read(steps: &Field<'_>, around: Around) -> Option<Vec<Step>> {
+    let read: Vec<Option<Step>> = steps.list().iter().map(|step| one(step, around)).collect();
     read.into_iter().collect()
 }
 
-fn one(step: &Field<'_>, max_weight: u32, has_router: bool) -> Option<Step> {
+fn one(step: &Field<'_>, around: Around) -> Option<Step> {
     let object = step.object()?;
     // Null is absent, but for a pause that stands alone: `pause:` is one without end.
     let alone = object.len() == 1;
@@ -51,28 +58,37 @@ fn one(step: &Field<'_>, max_weight: u32, has_router: bool) -> Option<Step> {
         // A pause without fields may be written `pause: {}` or `pause:`.
         ("pause", None) => Some(Step::Pause(Pause::UntilPromoted)),
         ("pause", Some(pause)) => self::pause(&pause),
-        ("setWeight", Some(weight)) => set_weight(&weight, max_weight),
+        ("setWeight", Some(weight)) => set_weight(&weight, around.max_weight),
         ("analysis", Some(field)) => analysis::read(&field, &[]).map(Step::Analysis),
         ("setHeaderRoute", Some(route)) => {
-            routed(&route, has_router).and_then(|()| header_route(&route))
+            routed(&route, around).and_then(|matcher| header_route(&route, matcher))
+        }
+        ("setMirrorRoute", Some(route)) => {
+            let matcher = routed(&route, around)?;
+            if matcher == Matcher::Filter {
+                route.refuse("is not possible with the filter, expected router istio");
+                return None;
+            }
+            mirror::read(&route)
         }
         ("setCanaryScale", Some(scale)) => {
-            routed(&scale, has_router).and_then(|()| canary_scale(&scale))
+            routed(&scale, around).and_then(|_| canary_scale(&scale))
         }
-        (name, None) if KINDS.contains(&name) => {
+        (name, None) => {
             step.refuse(format_args!("{name} is null, expected a value"));
             None
         }
-        _ => None,
+        // `only` has reported it.
+        (_, Some(_)) => None,
     }
 }
 
 /// Refuses a step that only makes sense where a router moves the traffic.
-fn routed(step: &Field<'_>, has_router: bool) -> Option<()> {
-    if !has_router {
+fn routed(step: &Field<'_>, around: Around) -> Option<Matcher> {
+    if around.matcher.is_none() {
         step.refuse("needs trafficRouting, expected a router in spec.strategy.canary");
     }
-    has_router.then_some(())
+    around.matcher
 }
 
 fn set_weight(weight: &Field<'_>, max_weight: u32) -> Option<Step> {
@@ -92,7 +108,7 @@ fn pause(pause: &Field<'_>) -> Option<Step> {
     }
 }
 
-fn header_route(route: &Field<'_>) -> Option<Step> {
+fn header_route(route: &Field<'_>, matcher: Matcher) -> Option<Step> {
     route.only(&["name", "match"]);
     let name = route
         .required("name", "a managed route's name")?
@@ -109,7 +125,10 @@ fn header_route(route: &Field<'_>) -> Option<Step> {
             .is_array()
             .then_some(Step::RemoveHeaderRoute(name));
     }
-    let any: Vec<_> = entries.iter().map(matches::header_match).collect();
+    let any: Vec<_> = entries
+        .iter()
+        .map(|entry| matches::header_match(entry, matcher))
+        .collect();
     let any = any.into_iter().collect::<Option<Vec<_>>>()?;
     Some(Step::AddHeaderRoute(HeaderRoute { name, any }))
 }

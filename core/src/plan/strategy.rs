@@ -1,57 +1,43 @@
 //! `spec.strategy`: the canary's services, router, steps and delays.
 
-use serde_json::Value;
-use std::time::Duration;
-
+use super::matches::Matcher;
 use super::rollout::whole;
-use super::{Background, Router, Step, WasmRouter, analysis, matches, steps};
+use super::routing::{self, Routing};
+use super::scaling::{self, Scaling};
+use super::services::{self, Services};
+use super::steps::Around;
+use super::{AntiAffinity, Background, Metadata, Router, Step, analysis, pods, steps};
 use crate::field::Field;
-use crate::wire::{HeaderRoute, StickyKey};
 
 /// What a strategy says, read.
 pub(super) struct Strategy {
-    pub(super) stable_service: Option<String>,
-    pub(super) canary_service: Option<String>,
+    pub(super) services: Services,
     pub(super) router: Router,
     pub(super) managed_routes: Vec<String>,
     pub(super) steps: Vec<Step>,
     pub(super) background: Option<Background>,
-    pub(super) scale_down_delay: Duration,
-    pub(super) abort_scale_down_delay: Duration,
+    pub(super) max_weight: u32,
+    pub(super) scaling: Scaling,
+    pub(super) anti_affinity: Option<AntiAffinity>,
+    pub(super) canary_metadata: Metadata,
+    pub(super) stable_metadata: Metadata,
     pub(super) notices: Vec<String>,
 }
 
-/// The name under `trafficRouting.plugins` that makes the filter move the traffic.
-const WASM_PLUGIN: &str = "serin/wasm";
-
 const SECONDS_MAX: i64 = 10_000_000;
 
-/// What is acted on; the rest of the API is in [`LATER`].
-const CANARY: [&str; 9] = [
-    "stableService",
-    "canaryService",
+/// What is acted on beside [`services::FIELDS`] and [`scaling::FIELDS`]; the rest of the API is in [`LATER`].
+const CANARY: [&str; 6] = [
     "trafficRouting",
     "steps",
     "analysis",
-    "scaleDownDelaySeconds",
-    "abortScaleDownDelaySeconds",
-    "maxSurge",
-    "maxUnavailable",
-];
-
-/// Fields of the API that would change what happens and are not acted on yet.
-const LATER: [&str; 10] = [
     "antiAffinity",
     "canaryMetadata",
     "stableMetadata",
-    "scaleDownDelayRevisionLimit",
-    "dynamicStableScale",
-    "minPodsPerReplicaSet",
-    "replicaProgressThreshold",
-    "pingPong",
-    "stepPlugin",
-    "experiment",
 ];
+
+/// Fields of the API that would change what happens and are not acted on yet.
+const LATER: [&str; 2] = ["stepPlugin", "experiment"];
 
 /// Reads `spec.strategy`.
 pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
@@ -61,7 +47,12 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
         other.refuse("is not supported yet, expected strategy canary");
     }
     let canary = strategy.required("canary", "an object with steps")?;
-    let known: Vec<&str> = CANARY.into_iter().chain(LATER).collect();
+    let known: Vec<&str> = CANARY
+        .into_iter()
+        .chain(services::FIELDS)
+        .chain(scaling::FIELDS)
+        .chain(LATER)
+        .collect();
     canary.only(&known);
     for name in LATER {
         if let Some(found) = canary.optional(name) {
@@ -72,225 +63,48 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
     if !has_replicas {
         notices.push("spec.replicas is 0: nothing serves this Rollout".to_string());
     }
-    let service = |name: &str| match canary.optional(name) {
-        Some(field) => field.name().map(|name| Some(name.to_string())),
-        None => Some(None),
-    };
-    let (stable_service, canary_service) = (service("stableService"), service("canaryService"));
-    let routing = routing(&canary);
+    let routing = routing::read(&canary);
     let has_router = canary.optional("trafficRouting").is_some();
-    services(&canary, &routing);
-    for name in ["maxSurge", "maxUnavailable"] {
-        if canary.optional(name).is_some() {
-            notices.push(format!(
-                "spec.strategy.canary.{name} has no effect: traffic is split by request, not by pods"
-            ));
-        }
-    }
-    let max_weight = routing.as_ref().map_or(100, |routing| routing.max_weight);
+    let services = services::read(&canary, &routing);
     let steps = match canary.optional("steps") {
-        Some(field) => steps::read(&field, max_weight, has_router),
+        Some(field) => steps::read(&field, around(routing.as_ref(), has_router)),
         None => Some(Vec::new()),
     };
     let background = background(&canary);
-    let scale_down_delay = delay(&canary, "scaleDownDelaySeconds", has_router);
-    let abort_scale_down_delay = delay(&canary, "abortScaleDownDelaySeconds", true);
+    let anti_affinity = pods::anti_affinity(&canary);
+    let canary_metadata = pods::metadata(&canary, "canaryMetadata");
+    let stable_metadata = pods::metadata(&canary, "stableMetadata");
+    let scaling = scaling::read(&canary, has_router, &mut notices);
     let (routing, mut steps) = (routing?, steps?);
-    let managed_routes = managed(&routing.managed, &steps, &mut notices);
+    let managed_routes = routing::managed(&routing.managed, &steps, &mut notices);
     if let Router::Wasm(wasm) = &routing.router {
-        use_richer_matches(wasm, &mut steps, &canary, &mut notices);
+        routing::use_richer_matches(wasm, &mut steps, &canary, &mut notices);
     }
     Some(Strategy {
-        stable_service: stable_service?,
-        canary_service: canary_service?,
+        services: services?,
         router: routing.router,
         managed_routes,
         steps,
         background: background?,
-        scale_down_delay: scale_down_delay?,
-        abort_scale_down_delay: abort_scale_down_delay?,
+        max_weight: routing.max_weight,
+        scaling: scaling?,
+        anti_affinity: anti_affinity?,
+        canary_metadata: canary_metadata?,
+        stable_metadata: stable_metadata?,
         notices,
     })
 }
 
-struct Routing {
-    router: Router,
-    managed: Vec<String>,
-    max_weight: u32,
-}
-
-/// Reads `trafficRouting`; without it the share of pods moves the traffic.
-fn routing(canary: &Field<'_>) -> Option<Routing> {
-    let Some(routing) = canary.optional("trafficRouting") else {
-        return Some(Routing {
-            router: Router::ReplicaRatio,
-            managed: Vec::new(),
-            max_weight: 100,
-        });
-    };
-    for (name, value) in routing
-        .object()?
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-    {
-        if OTHER_ROUTERS.contains(&name.as_str()) {
-            routing.refuse(format_args!(
-                "has router {name}, which is not supported, expected istio or \
-                 plugins: {{{WASM_PLUGIN}: {{}}}}"
-            ));
-        } else if !["istio", "plugins", "managedRoutes", "maxTrafficWeight"]
-            .contains(&name.as_str())
-        {
-            routing.refuse(format_args!(
-                "has {name}: {}, expected istio, plugins, managedRoutes or maxTrafficWeight",
-                crate::field::shown(value)
-            ));
-        }
-    }
-    let managed = routing.optional("managedRoutes").map(|list| {
-        let items = list.list();
-        let names = items.iter().map(|item| {
-            item.only(&["name"]);
-            item.required("name", "a route name")?
-                .name()
-                .map(str::to_string)
-        });
-        names.collect::<Option<Vec<String>>>()
-    });
-    let router = match (routing.optional("istio"), routing.optional("plugins")) {
-        (Some(istio), None) => istio_router(&istio),
-        (None, Some(plugins)) => wasm_router(&plugins),
-        (Some(_), Some(plugins)) => {
-            plugins.refuse("stands beside istio, expected one router");
-            None
-        }
-        (None, None) => {
-            routing.refuse(format_args!(
-                "names no router, expected istio or plugins: {{{WASM_PLUGIN}: {{}}}}"
-            ));
-            None
-        }
-    };
-    let max_weight = max_weight(&routing, matches!(router, Some(Router::Istio(_))));
-    Some(Routing {
-        router: router?,
-        managed: managed.unwrap_or(Some(Vec::new()))?,
-        max_weight: max_weight?,
-    })
-}
-
-const OTHER_ROUTERS: [&str; 7] = [
-    "nginx",
-    "alb",
-    "smi",
-    "ambassador",
-    "appMesh",
-    "traefik",
-    "apisix",
-];
-
-/// `maxTrafficWeight`: what a weight of everything is called; a plugin's router may say more than
-/// 100, Istio's may not (Argo Rollouts refuses it too).
-fn max_weight(routing: &Field<'_>, istio: bool) -> Option<u32> {
-    const FINEST: i64 = 10_000;
-    let Some(field) = routing.optional("maxTrafficWeight") else {
-        return Some(100);
-    };
-    if istio {
-        field.refuse("is not possible with router istio, expected it to be absent");
-        return None;
-    }
-    field.integer(1, FINEST).and_then(|n| u32::try_from(n).ok())
-}
-
-fn istio_router(istio: &Field<'_>) -> Option<Router> {
-    istio.only(&["virtualService", "virtualServices", "destinationRule"]);
-    match (
-        istio.optional("virtualService"),
-        istio.optional("virtualServices"),
-    ) {
-        (Some(_), Some(many)) => many.refuse("stands beside virtualService, expected one of them"),
-        (None, None) => {
-            istio.refuse("names no VirtualService, expected virtualService or virtualServices")
-        }
-        (Some(one), None) => virtual_service(&one),
-        (None, Some(many)) => many.list().iter().for_each(virtual_service),
-    }
-    Some(Router::Istio(istio.value().clone()))
-}
-
-fn virtual_service(service: &Field<'_>) {
-    service.only(&["name", "routes", "tlsRoutes", "tcpRoutes"]);
-    if let Some(name) = service.required("name", "a VirtualService's name") {
-        name.name();
-    }
-}
-
-fn wasm_router(plugins: &Field<'_>) -> Option<Router> {
-    plugins.only(&[WASM_PLUGIN]);
-    let wasm = plugins.required(WASM_PLUGIN, "an object, which may be empty")?;
-    wasm.only(&["hosts", "sticky", "routes", "gateways", "proxies"]);
-    for name in ["gateways", "proxies"] {
-        if let Some(found) = wasm.optional(name) {
-            found.refuse("is not supported yet, expected it to be absent");
-        }
-    }
-    let list = |name: &str| wasm.optional(name).map_or(Vec::new(), |list| list.list());
-    let hosts = list("hosts")
-        .iter()
-        .map(|host| host.name().map(str::to_lowercase))
-        .collect::<Option<Vec<_>>>();
-    let sticky = list("sticky")
-        .iter()
-        .map(sticky_key)
-        .collect::<Option<Vec<_>>>();
-    let routes = list("routes")
-        .iter()
-        .map(matches::rich_route)
-        .collect::<Option<Vec<_>>>();
-    Some(Router::Wasm(WasmRouter {
-        hosts: hosts?,
-        sticky: sticky?,
-        routes: routes?,
-    }))
-}
-
-fn sticky_key(key: &Field<'_>) -> Option<StickyKey> {
-    key.only(&["header", "cookie"]);
-    match (key.optional("header"), key.optional("cookie")) {
-        (Some(header), None) => Some(StickyKey::Header(matches::header_name(&header)?)),
-        (None, Some(cookie)) => Some(StickyKey::Cookie(cookie.name()?.to_string())),
-        _ => {
-            key.expected("{header: NAME} or {cookie: NAME}");
-            None
-        }
-    }
-}
-
-/// With a router both Services are needed, but where Istio's subsets tell the versions apart.
-fn services(canary: &Field<'_>, routing: &Option<Routing>) {
-    let needed = match routing.as_ref().map(|routing| &routing.router) {
-        Some(Router::Istio(istio)) => istio.get("destinationRule").is_none_or(Value::is_null),
-        Some(Router::Wasm(_)) => true,
-        _ => false,
-    };
-    if needed {
-        canary.required(
-            "stableService",
-            "a Service's name (trafficRouting needs it)",
-        );
-        canary.required(
-            "canaryService",
-            "a Service's name (trafficRouting needs it)",
-        );
-    }
-    let name = |field: &str| canary.optional(field).and_then(|f| f.value().as_str());
-    if let (Some(stable), Some(other)) = (name("stableService"), name("canaryService"))
-        && stable == other
-    {
-        canary.refuse(format_args!(
-            "canaryService and stableService are both {stable:?}, expected two Services"
-        ));
+/// What the steps depend on; a router that could not be read is one all the same.
+fn around(routing: Option<&Routing>, has_router: bool) -> Around {
+    Around {
+        max_weight: routing.map_or(100, |routing| routing.max_weight),
+        matcher: match routing.map(|routing| &routing.router) {
+            Some(Router::Wasm(_)) => Some(Matcher::Filter),
+            Some(Router::Istio(_)) => Some(Matcher::Envoy),
+            Some(Router::ReplicaRatio) => None,
+            None => has_router.then_some(Matcher::Envoy),
+        },
     }
 }
 
@@ -304,64 +118,4 @@ fn background(canary: &Field<'_>) -> Option<Option<Background>> {
         analysis,
         starting_step: usize::try_from(starting_step).ok()?,
     }))
-}
-
-/// A delay in seconds, 30 where it is absent; without a router there is none to set.
-fn delay(canary: &Field<'_>, name: &str, allowed: bool) -> Option<Duration> {
-    const USUAL: u64 = 30;
-    if let Some(field) = canary.optional(name).filter(|_| !allowed) {
-        field.refuse("needs trafficRouting, expected it to be absent");
-        return None;
-    }
-    whole(canary, name, USUAL, SECONDS_MAX).map(Duration::from_secs)
-}
-
-/// The managed names in their order, those that only steps use after the listed ones.
-fn managed(listed: &[String], steps: &[Step], notices: &mut Vec<String>) -> Vec<String> {
-    let mut names = listed.to_vec();
-    for step in steps {
-        let (Step::AddHeaderRoute(HeaderRoute { name, .. }) | Step::RemoveHeaderRoute(name)) = step
-        else {
-            continue;
-        };
-        if !names.contains(name) {
-            names.push(name.clone());
-            notices.push(format!(
-                "route {name:?} is not in trafficRouting.managedRoutes: it is managed all the \
-                 same, Argo Rollouts would refuse it"
-            ));
-        }
-    }
-    names
-}
-
-/// A managed route that `serin/wasm` describes has those matches in place of the step's.
-fn use_richer_matches(
-    wasm: &WasmRouter,
-    steps: &mut [Step],
-    canary: &Field<'_>,
-    notices: &mut Vec<String>,
-) {
-    for rich in &wasm.routes {
-        let mut used = false;
-        for step in steps.iter_mut() {
-            if let Step::AddHeaderRoute(route) = step
-                && route.name == rich.name
-            {
-                route.any = rich.any.clone();
-                used = true;
-            }
-        }
-        if used {
-            notices.push(format!(
-                "route {:?} matches as {WASM_PLUGIN} says, the match of its step is not used",
-                rich.name
-            ));
-        } else {
-            canary.refuse(format_args!(
-                "{WASM_PLUGIN} describes route {:?}, expected a setHeaderRoute step that sets it",
-                rich.name
-            ));
-        }
-    }
 }

@@ -160,19 +160,23 @@ fn refusals_name_field_value_and_what_is_accepted() {
             ".pause.duraton: is 5, expected one of duration (did you mean duration?)",
         ),
         (
-            json!({"setMirrorRoute": {"name": "m"}}),
-            ": setMirrorRoute is not supported yet, expected one of setWeight, pause, analysis, \
-             setHeaderRoute, setCanaryScale",
+            json!({"experiment": {}}),
+            ": experiment is not supported yet, expected one of setWeight, pause, analysis, \
+             setHeaderRoute, setMirrorRoute, setCanaryScale",
         ),
         (
             json!({"setweight": 5}),
             ".setweight: is 5, expected one of setWeight, pause, analysis, setHeaderRoute, \
-             setCanaryScale (did you mean setWeight?)",
+             setMirrorRoute, setCanaryScale (did you mean setWeight?)",
+        ),
+        (
+            json!({"setweight": null}),
+            ": setweight is null, expected a value",
         ),
         (
             json!({"setWeight": 5, "pause": {}}),
             ": is {\"pause\":{},\"setWeight\":5}, expected exactly one of setWeight, pause, \
-             analysis, setHeaderRoute, setCanaryScale",
+             analysis, setHeaderRoute, setMirrorRoute, setCanaryScale",
         ),
         (
             json!({"setHeaderRoute": {"name": "a", "match": [
@@ -237,6 +241,24 @@ fn histories_are_as_long_as_asked_for() {
 }
 
 #[test]
+fn a_restart_has_a_time_and_a_rollback_a_window() {
+    let mut document = rollout(json!([]), wasm());
+    document["spec"]["restartAt"] = json!("2026-08-30T12:00:00Z");
+    document["spec"]["rollbackWindow"] = json!({"revisions": 3});
+    let plan = Plan::parse(&document, "default").unwrap();
+    assert_eq!(plan.restart_at, Some(Timestamp(1_788_091_200_000)));
+    assert_eq!(plan.rollback_window, 3);
+
+    document["spec"]["restartAt"] = json!("now");
+    document["spec"]["rollbackWindow"] = json!({"revision": 3});
+    assert_eq!(
+        refusal(&document),
+        "spec.restartAt: is \"now\", expected a time such as \"2026-08-30T12:00:00Z\"\n\
+         spec.rollbackWindow.revision: is 3, expected one of revisions (did you mean revisions?)"
+    );
+}
+
+#[test]
 fn what_is_not_supported_is_refused_by_name() {
     let with = |path: &str, value: Value| {
         let mut document = rollout(json!([]), wasm());
@@ -249,12 +271,12 @@ fn what_is_not_supported_is_refused_by_name() {
         "spec.strategy.blueGreen: is not supported yet, expected strategy canary"
     );
     assert_eq!(
-        with("/spec/strategy/canary/dynamicStableScale", json!(true)),
-        "spec.strategy.canary.dynamicStableScale: is not supported yet, expected it to be absent"
+        with("/spec/strategy/canary/stepPlugin", json!({})),
+        "spec.strategy.canary.stepPlugin: is not supported yet, expected it to be absent"
     );
     assert_eq!(
-        with("/spec/workloadRef", json!({"kind": "Deployment"})),
-        "spec.workloadRef: is not supported yet, expected the pod template in spec.template"
+        with("/spec/scaleDownOnPause", json!(true)),
+        "spec.scaleDownOnPause: is not supported yet, expected it to be absent"
     );
     assert_eq!(
         with("/spec/strategy/canary/trafficRouting", json!({"nginx": {}})),
@@ -289,13 +311,6 @@ fn steps_that_need_a_router_are_refused_without_one() {
         "spec.strategy.canary.steps[0].setCanaryScale: needs trafficRouting, expected a router in \
          spec.strategy.canary"
     );
-}
-
-#[test]
-fn an_istio_manifest_is_taken_as_it_is() {
-    let istio = json!({"istio": {"virtualService": {"name": "shop", "routes": ["primary"]}}});
-    let plan = Plan::parse(&rollout(json!([{"setWeight": 5}]), istio), "default").unwrap();
-    assert!(matches!(plan.router, Router::Istio(_)));
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Release<'_> {
         self.again = true;
     }
 
-    fn inconclusive(&self) -> bool {
+    pub(super) fn inconclusive(&self) -> bool {
         let reason = self.state.pause.as_ref().map(|pause| pause.reason);
         reason == Some(PauseReason::InconclusiveAnalysisRun)
     }
@@ -65,9 +65,13 @@ impl Release<'_> {
     /// Whether the effect of `step` is there. Beginning a pause is part of the first look at it.
     fn complete(&mut self, step: &Step) -> bool {
         match step {
-            Step::SetWeight(_) | Step::SetCanaryScale(_) => self.canary_ready() && self.verified(),
-            Step::AddHeaderRoute(_) | Step::RemoveHeaderRoute(_) => {
-                self.canary_ready() && self.verified()
+            Step::SetWeight(_)
+            | Step::SetCanaryScale(_)
+            | Step::AddHeaderRoute(_)
+            | Step::RemoveHeaderRoute(_)
+            | Step::AddMirrorRoute(_)
+            | Step::RemoveMirrorRoute(_) => {
+                self.canary_ready() && self.verified() && self.gets_its_weight()
             }
             Step::Analysis(_) => self
                 .step_run()
@@ -100,20 +104,34 @@ impl Release<'_> {
         });
     }
 
-    /// Whether the canary has the pods that the step asks for.
+    /// Whether the canary has the pods that the step asks for, or enough of them.
     pub(super) fn canary_ready(&self) -> bool {
-        self.canary().available >= self.canary_wanted()
+        if self.by_pods() {
+            return self.split_reached();
+        }
+        self.plan
+            .enough(self.canary().available, self.canary_wanted())
     }
 
-    /// Whether every proxy is known to run the wanted traffic.
+    /// Whether no other canary is in the way, and stable has the pods to take over what a lower
+    /// weight leaves to it.
+    fn gets_its_weight(&self) -> bool {
+        self.wanted_traffic().canary.is_none_or(|canary| {
+            canary.revision == self.state.current && canary.weight_bp == self.set_weight()
+        })
+    }
+
+    /// Whether every proxy is known to run the wanted traffic; without a router there is none to ask.
     pub(super) fn verified(&self) -> bool {
-        self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
+        self.by_pods()
+            || !self.seen.overtaken && self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
     }
 
     /// The runs that should exist now: the step's own, and the one beside the steps.
     pub(super) fn wanted_runs(&self) -> Vec<WantedRun> {
         let waiting_for_canary = self.canary().revision == 0;
-        if !self.stepping() || self.state.promote_full || waiting_for_canary {
+        let skipped = self.state.promote_full || self.rolls_back_within_window();
+        if !self.stepping() || skipped || waiting_for_canary {
             return Vec::new();
         }
         let beside = self
@@ -207,5 +225,6 @@ impl Release<'_> {
             && !self.state.stable.is_empty()
             && self.canary().available >= self.plan.replicas
             && self.verified()
+            && (!self.by_pods() || self.old_pods_are_gone())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Aborted, Event, Observation, SetSeen, State};
-use crate::plan::{CanaryScale, Plan, Step};
+use crate::plan::{CanaryScale, MirrorRoute, Plan, Step};
 use crate::time::Timestamp;
 use crate::wire::HeaderRoute;
 
@@ -71,6 +71,9 @@ impl<'a> Release<'a> {
             },
             progressed_at: self.now,
             scale_down_at: std::mem::take(&mut self.state.scale_down_at),
+            share: self.state.share.take(),
+            stable_ping_pong: self.state.stable_ping_pong,
+            restarted_at: self.restarted_at(),
             ..State::default()
         };
         if !self.in_flight() {
@@ -85,13 +88,49 @@ impl<'a> Release<'a> {
         self.again = true;
     }
 
+    /// A new version's pods are new, so a restart that is due is done with it; one that is still to
+    /// come is not.
+    fn restarted_at(&self) -> Option<Timestamp> {
+        let due = self.plan.restart_at.filter(|at| *at <= self.now);
+        due.or(self.state.restarted_at)
+    }
+
+    /// Going back to a version that was good not long ago needs neither steps nor analysis.
+    pub(super) fn skip_steps_of_rollback(&mut self) {
+        if self.state.index >= self.plan.steps.len() || !self.rolls_back_within_window() {
+            return;
+        }
+        self.state.index = self.plan.steps.len();
+        self.state.pause = None;
+        self.state.controller_pause = false;
+        self.event(
+            "SkipSteps",
+            "Rollback to an older version within the rollback window: steps are skipped",
+        );
+        self.again = true;
+    }
+
+    /// Whether the version asked for is older than the stable one, with fewer than
+    /// `rollbackWindow.revisions` between them.
+    pub(super) fn rolls_back_within_window(&self) -> bool {
+        let sets = &self.seen.sets;
+        let (Some(to), Some(from)) = (sets.get(&self.state.current), sets.get(&self.state.stable))
+        else {
+            return false;
+        };
+        let between = |set: &&SetSeen| to.created < set.created && set.created < from.created;
+        self.stepping()
+            && to.created < from.created
+            && sets.values().filter(between).count() < self.plan.rollback_window
+    }
+
     /// The first version has nobody to be compared with: it is stable once it can serve.
     pub(super) fn adopt_first_version(&mut self) {
         if !self.state.stable.is_empty() {
             return;
         }
         self.state.index = self.plan.steps.len();
-        if self.set(&self.state.current).available >= self.plan.replicas {
+        if self.can_take_all() {
             self.become_stable("Rollout completed: first version is available");
         }
     }
@@ -105,12 +144,19 @@ impl<'a> Release<'a> {
             && !self.plan.paused
             && self.state.pause.is_none()
             && (skip || self.state.index >= self.plan.steps.len());
-        if done && self.canary().available >= self.plan.replicas {
+        if done && self.can_take_all() {
             self.become_stable("Rollout completed: all steps are done");
         }
     }
 
+    /// Whether the version asked for has enough pods for all requests.
+    pub(super) fn can_take_all(&self) -> bool {
+        self.plan
+            .enough(self.canary().available, self.plan.replicas)
+    }
+
     fn become_stable(&mut self, message: &str) {
+        self.take_turns();
         self.state.stable = self.state.current.clone();
         self.state.index = self.plan.steps.len();
         self.state.promote_full = false;
@@ -189,8 +235,19 @@ impl<'a> Release<'a> {
         routes_after(self.begun(), &self.plan.managed_routes)
     }
 
+    /// The mirror routes, likewise.
+    pub(super) fn mirrors(&self) -> Vec<MirrorRoute> {
+        if !self.stepping() || self.current_step().is_none() {
+            return Vec::new();
+        }
+        mirrors_after(self.begun(), &self.plan.managed_routes)
+    }
+
     /// How many pods the canary should have, by the steps up to the one under way.
     pub(super) fn canary_wanted(&self) -> u32 {
+        if self.by_pods() {
+            return u32::try_from(self.split_goal().canary).unwrap_or(0);
+        }
         if self.current_step().is_none() {
             return self.plan.replicas;
         }
@@ -198,17 +255,40 @@ impl<'a> Release<'a> {
             Step::SetCanaryScale(scale) => Some(*scale),
             _ => None,
         });
-        let share = |of: u64, in_all: u64| {
-            u32::try_from((u64::from(self.plan.replicas) * of).div_ceil(in_all)).unwrap_or(u32::MAX)
-        };
+        scale
+            .and_then(|scale| self.scaled(scale))
+            .unwrap_or_else(|| {
+                let weight = self.set_weight().max(self.held_weight());
+                let by_weight = self.share(u64::from(weight), u64::from(ALL_BP));
+                // A route without a pod behind it would answer 503, or copy to nobody.
+                let routed = !self.routes().is_empty() || !self.mirrors().is_empty();
+                self.at_least(by_weight.max(u32::from(routed).min(self.plan.replicas)))
+            })
+    }
+
+    /// The pods that a scale asks for by itself; none: as many as the weight needs.
+    pub(super) fn scaled(&self, scale: CanaryScale) -> Option<u32> {
         match scale {
-            Some(CanaryScale::Replicas(n)) => n,
-            Some(CanaryScale::Percent(percent)) => share(u64::from(percent), 100),
-            Some(CanaryScale::MatchTrafficWeight) | None => {
-                let by_weight = share(u64::from(self.set_weight()), u64::from(ALL_BP));
-                // A header route without a pod behind it would answer 503.
-                by_weight.max(u32::from(!self.routes().is_empty()).min(self.plan.replicas))
+            CanaryScale::Replicas(n) if self.plan.dynamic_stable_scale => Some(self.at_least(n)),
+            CanaryScale::Replicas(n) => Some(n),
+            CanaryScale::Percent(percent) => {
+                Some(self.at_least(self.share(u64::from(percent), 100)))
             }
+            CanaryScale::MatchTrafficWeight => None,
+        }
+    }
+
+    /// The pods that so much of everything needs.
+    pub(super) fn share(&self, of: u64, in_all: u64) -> u32 {
+        let pods = (u64::from(self.plan.replicas) * of).div_ceil(in_all);
+        u32::try_from(pods).unwrap_or(u32::MAX)
+    }
+
+    /// A version with pods has at least `minPodsPerReplicaSet`, but never more than all.
+    pub(super) fn at_least(&self, pods: u32) -> u32 {
+        match pods {
+            0 => 0,
+            some => some.max(self.plan.min_pods.min(self.plan.replicas)),
         }
     }
 
@@ -238,13 +318,24 @@ fn last_weight(steps: &[Step]) -> u16 {
 /// The header routes in force after `steps`, in the order of `managed`. A route set again has its
 /// last matches.
 pub(crate) fn routes_after(steps: &[Step], managed: &[String]) -> Vec<HeaderRoute> {
-    let last = |name: &String| {
-        let change = steps.iter().rev().find_map(|step| match step {
-            Step::AddHeaderRoute(route) if route.name == *name => Some(Some(route.clone())),
-            Step::RemoveHeaderRoute(removed) if removed == name => Some(None),
-            _ => None,
-        });
-        change.flatten()
+    let route = |name| match last_of_route(steps, name)? {
+        Step::AddHeaderRoute(route) => Some(route.clone()),
+        _ => None,
     };
-    managed.iter().filter_map(last).collect()
+    managed.iter().filter_map(route).collect()
+}
+
+/// The mirror routes, likewise.
+fn mirrors_after(steps: &[Step], managed: &[String]) -> Vec<MirrorRoute> {
+    let route = |name| match last_of_route(steps, name)? {
+        Step::AddMirrorRoute(route) => Some(route.clone()),
+        _ => None,
+    };
+    managed.iter().filter_map(route).collect()
+}
+
+/// The last step about the managed route of this name: one route has one name, whatever it does.
+fn last_of_route<'s>(steps: &'s [Step], name: &String) -> Option<&'s Step> {
+    let about = |step: &&Step| step.route().is_some_and(|route| route == name);
+    steps.iter().rev().find(about)
 }

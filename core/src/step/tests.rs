@@ -1,176 +1,48 @@
+use super::world::{World, analysis, header_route, istio_plan, mirror_route, plan, plan_with};
 use super::*;
 use crate::plan::Step;
 use crate::verb;
 use serde_json::{Value, json};
 
-/// A plan of four replicas with these steps.
-pub(super) fn plan(steps: Value) -> Plan {
-    plan_with(steps, json!({}))
+mod pods;
+mod returns;
+
+#[test]
+fn a_mirror_route_is_in_force_from_its_step_on_until_it_is_removed() {
+    let mut world = World::with(istio_plan(json!([
+        mirror_route(35), {"pause": {}}, mirror_route(70), header_route(), {"pause": {}},
+        {"setMirrorRoute": {"name": "copy"}}, {"pause": {}},
+    ])));
+    let mirrored = |world: &World| -> Vec<u32> {
+        let canary = world.last.traffic.canary.as_ref().unwrap();
+        canary
+            .mirrors
+            .iter()
+            .map(|mirror| mirror.percentage)
+            .collect()
+    };
+    world.release("two");
+    assert_eq!((world.weight(), mirrored(&world)), (0, vec![35]));
+    assert_eq!(world.last.sets["two"], 1, "somebody must take the copies");
+    world.promote();
+    assert_eq!((mirrored(&world), world.routes()), (vec![70], vec!["beta"]));
+    world.promote();
+    assert_eq!((mirrored(&world), world.routes()), (vec![], vec!["beta"]));
 }
 
-/// The same, with further fields of `spec`.
-pub(super) fn plan_with(steps: Value, spec: Value) -> Plan {
-    let mut document = json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-        "metadata": {"name": "shop"},
-        "spec": {
-            "replicas": 4,
-            "selector": {"matchLabels": {"app": "shop"}},
-            "template": {"metadata": {"labels": {"app": "shop"}}, "spec": {}},
-            "strategy": {"canary": {
-                "stableService": "shop", "canaryService": "shop-canary",
-                "trafficRouting": {"plugins": {"serin/wasm": {}}}, "steps": steps,
-            }},
-        },
-    });
-    let fields = spec.as_object().unwrap();
-    for (name, value) in fields {
-        document["spec"][name] = value.clone();
-    }
-    Plan::parse(&document, "default").unwrap()
-}
-
-/// A world that does at once what a decision says.
-pub(super) struct World {
-    pub(super) plan: Plan,
-    pub(super) seen: Observation,
-    pub(super) now: Timestamp,
-    pub(super) last: Decision,
-    pub(super) events: Vec<String>,
-}
-
-impl World {
-    /// Version `one` serves everybody.
-    pub(super) fn with(plan: Plan) -> World {
-        let seen = Observation {
-            template: "one".into(),
-            ..Observation::default()
-        };
-        let last = step(&plan, &seen, Timestamp(1_000));
-        let now = Timestamp(1_000);
-        let mut world = World {
-            plan,
-            seen,
-            now,
-            last,
-            events: Vec::new(),
-        };
-        world.settle();
-        assert_eq!(world.last.phase, Phase::Healthy);
-        world
-    }
-
-    /// Asks for another template.
-    pub(super) fn release(&mut self, template: &str) {
-        self.seen.template = template.into();
-        self.settle();
-    }
-
-    /// One pass: decide, store, do.
-    pub(super) fn pass(&mut self) {
-        self.last = step(&self.plan, &self.seen, self.now);
-        self.seen.state = self.last.state.clone();
-        self.events
-            .extend(self.last.events.iter().map(|event| event.reason.clone()));
-        let next = 1 + self
-            .seen
-            .sets
-            .values()
-            .map(|set| set.revision)
-            .max()
-            .unwrap_or(0);
-        for (hash, pods) in &self.last.sets {
-            let set = self.seen.sets.entry(hash.clone()).or_default();
-            set.revision = if set.revision == 0 {
-                next
-            } else {
-                set.revision
-            };
-            set.desired = *pods;
-        }
-        for (hash, set) in &mut self.seen.sets {
-            set.desired = self.last.sets.get(hash).copied().unwrap_or(0);
-        }
-        for run in &self.last.runs {
-            let fresh = RunSeen {
-                phase: RunPhase::Running,
-                message: String::new(),
-            };
-            self.seen.runs.entry(run.name.clone()).or_insert(fresh);
-        }
-    }
-
-    /// Every pod wanted is there, every proxy runs the wanted traffic.
-    pub(super) fn comply(&mut self) {
-        for set in self.seen.sets.values_mut() {
-            set.replicas = set.desired;
-            set.available = set.desired;
-        }
-        self.seen.traffic = Some(self.last.traffic.clone());
-    }
-
-    /// Passes until nothing changes.
-    pub(super) fn settle(&mut self) {
-        for _ in 0..50 {
-            let before = (self.seen.clone(), self.last.clone());
-            self.pass();
-            self.comply();
-            if before == (self.seen.clone(), self.last.clone()) {
-                return;
-            }
-        }
-        panic!("does not settle: {:?}", self.last);
-    }
-
-    fn later(&mut self, seconds: i64) {
-        self.now = Timestamp(self.now.0 + seconds * 1000);
-        self.settle();
-    }
-
-    fn promote(&mut self) {
-        self.seen.state = verb::promote(&self.plan, &self.seen.state, false).unwrap();
-        self.settle();
-    }
-
-    fn end_run(&mut self, phase: RunPhase) {
-        let run = RunSeen {
-            phase,
-            message: "because".into(),
-        };
-        for seen in self
-            .seen
-            .runs
-            .values_mut()
-            .filter(|seen| !seen.phase.completed())
-        {
-            *seen = run.clone();
-        }
-        self.settle();
-    }
-
-    pub(super) fn weight(&self) -> u16 {
-        self.last
-            .traffic
-            .canary
-            .as_ref()
-            .map_or(0, |canary| canary.weight_bp)
-    }
-
-    fn routes(&self) -> Vec<&str> {
-        let canary = self.last.traffic.canary.as_ref();
-        canary.map_or(Vec::new(), |c| {
-            c.routes.iter().map(|r| r.name.as_str()).collect()
-        })
-    }
-}
-
-fn analysis() -> Value {
-    json!({"analysis": {"templates": [{"templateName": "ok"}]}})
-}
-
-fn header_route() -> Value {
-    json!({"setHeaderRoute": {"name": "beta", "match": [
-        {"headerName": "x-canary", "headerValue": {"exact": "true"}}]}})
+#[test]
+fn a_managed_route_is_what_its_last_step_makes_of_it() {
+    let steps = json!([
+        {"setHeaderRoute": {"name": "copy", "match": [
+            {"headerName": "x", "headerValue": {"exact": "1"}}]}},
+        {"pause": {}}, mirror_route(100), {"pause": {}},
+    ]);
+    let mut world = World::with(istio_plan(steps));
+    world.release("two");
+    assert_eq!(world.routes(), ["copy"]);
+    world.promote();
+    let canary = world.last.traffic.canary.as_ref().unwrap();
+    assert_eq!((canary.routes.len(), canary.mirrors.len()), (0, 1));
 }
 
 #[test]
@@ -179,6 +51,23 @@ fn the_first_version_is_stable_without_steps() {
     assert_eq!(world.last.state.stable, "one");
     assert_eq!(world.last.sets["one"], 4);
     assert_eq!(world.last.why, Why::Done);
+}
+
+#[test]
+fn before_the_first_version_is_stable_those_with_pods_serve() {
+    let mut world = World::with(plan(json!([])));
+    world.seen.state = State::default();
+    world.seen.template = "two".into();
+    world.pass();
+    assert_eq!(world.last.traffic.stable, "one", "which has pods");
+    assert_eq!((world.last.sets["one"], world.last.sets["two"]), (4, 4));
+    world.seen.sets.get_mut("two").unwrap().available = 3;
+    world.pass();
+    assert_eq!(world.last.services.stable, "one");
+    world.settle();
+    assert_eq!(world.last.traffic.stable, "two");
+    world.later(30);
+    assert_eq!(world.last.sets.get("one"), None);
 }
 
 #[test]
@@ -243,7 +132,8 @@ fn a_failed_analysis_takes_the_release_back() {
         world.last.services,
         Services {
             stable: "one".into(),
-            canary: "one".into()
+            canary: "one".into(),
+            ping_pong: None,
         }
     );
     assert_eq!(world.last.sets["two"], 1);
@@ -398,9 +288,9 @@ fn a_step_is_not_complete_before_every_proxy_runs_it() {
     world.seen.template = "two".into();
     for _ in 0..3 {
         world.pass();
-        let traffic = world.seen.traffic.clone();
+        let (traffic, overtaken) = (world.seen.traffic.clone(), world.seen.overtaken);
         world.comply();
-        world.seen.traffic = traffic;
+        (world.seen.traffic, world.seen.overtaken) = (traffic, overtaken);
     }
     assert_eq!((world.last.state.index, world.weight()), (0, 1000));
 }
@@ -438,15 +328,6 @@ fn a_canary_with_pods_waits_until_the_other_one_gets_nothing() {
     );
     world.settle();
     assert_eq!(world.last.traffic.canary.as_ref().unwrap().revision, "two");
-}
-
-#[test]
-fn going_back_to_the_stable_template_skips_the_steps() {
-    let mut world = World::with(plan(json!([{"setWeight": 50}, {"pause": {}}])));
-    world.release("two");
-    world.release("one");
-    assert_eq!((world.last.phase, world.weight()), (Phase::Healthy, 0));
-    assert!(world.events.contains(&"SkipSteps".to_string()));
 }
 
 #[test]
@@ -537,18 +418,22 @@ fn a_rollout_paused_by_hand_does_not_look_again_for_the_end_of_a_step() {
 }
 
 #[test]
-fn canary_scale_is_apart_from_the_weight_until_it_follows_again() {
-    let mut world = World::with(plan(json!([
-        {"setCanaryScale": {"replicas": 3}}, {"setWeight": 25}, {"pause": {}},
-        {"setCanaryScale": {"weight": 50}}, {"pause": {}},
-        {"setCanaryScale": {"matchTrafficWeight": true}}, {"pause": {}}
-    ])));
+fn a_restart_that_is_due_is_told_and_done_with_a_new_version() {
+    let mut world = World::with(plan(json!([{"setWeight": 25}, {"pause": {"duration": 5}}])));
+    world.plan.restart_at = Some(Timestamp(world.now.0 + 10_000));
+    world.later(9);
+    assert_eq!(world.last.phase, Phase::Healthy);
+    world.later(1);
+    assert_eq!(world.last.why, Why::Restarting);
+    assert_eq!(world.last.phase, Phase::Progressing);
     world.release("two");
-    assert_eq!((world.weight(), world.last.sets["two"]), (2500, 3));
-    world.promote();
-    assert_eq!(world.last.sets["two"], 2);
-    world.promote();
-    assert_eq!(world.last.sets["two"], 1);
+    assert_eq!(world.last.state.restarted_at, world.plan.restart_at);
+    world.plan.restart_at = Some(Timestamp(world.now.0 + 60_000));
+    world.release("three");
+    assert_ne!(
+        world.last.state.restarted_at, world.plan.restart_at,
+        "it is still to come"
+    );
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The wanted world that follows from a release's state.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::release::Release;
-use super::{CanaryTraffic, Decision, PauseReason, Phase, Services, Traffic, Why};
+use super::{Decision, PauseReason, Phase, Why};
 use crate::plan::{Pause, Step};
+use crate::restart;
 
 impl Release<'_> {
     /// Turns the state into the whole wanted world.
@@ -13,6 +13,7 @@ impl Release<'_> {
         let traffic = self.wanted_traffic();
         let services = self.wanted_services(&traffic);
         let sets = self.wanted_sets(&traffic);
+        self.state.share = self.share_of(&traffic);
         let why = self.why();
         Decision {
             runs: self.wanted_runs(),
@@ -24,108 +25,6 @@ impl Release<'_> {
             why,
             state: self.state,
             events: self.events,
-        }
-    }
-
-    /// Who gets which requests. A canary without an available pod gets none: its share is
-    /// answered by stable, and comes back with its pods. Nor does a canary while proxies still run
-    /// another one's weight and routes: those end first.
-    pub(super) fn wanted_traffic(&self) -> Traffic {
-        let stable = match self.state.stable.as_str() {
-            "" => &self.state.current,
-            _ => &self.state.stable,
-        };
-        let running = self
-            .seen
-            .traffic
-            .as_ref()
-            .and_then(|traffic| traffic.canary.as_ref());
-        let another = running.is_some_and(|canary| canary.revision != self.state.current);
-        let serves = self.stepping() && self.canary().available > 0 && !another;
-        let canary = serves.then(|| {
-            let waits = matches!(self.current_step(), Some(Step::SetWeight(_)) | None)
-                && !self.canary_ready();
-            CanaryTraffic {
-                revision: self.state.current.clone(),
-                weight_bp: if waits {
-                    self.weight_before()
-                } else {
-                    self.set_weight()
-                },
-                routes: self.routes(),
-            }
-        });
-        Traffic {
-            stable: stable.clone(),
-            canary,
-        }
-    }
-
-    /// The canary Service follows the traffic: it selects the canary before the first request
-    /// goes there, and stable only after every proxy is known to send none any more.
-    fn wanted_services(&self, wanted: &Traffic) -> Services {
-        let running = self
-            .seen
-            .traffic
-            .as_ref()
-            .and_then(|traffic| traffic.canary.as_ref());
-        let canary = wanted.canary.as_ref().or(running);
-        Services {
-            canary: canary.map_or_else(|| wanted.stable.clone(), |canary| canary.revision.clone()),
-            stable: wanted.stable.clone(),
-        }
-    }
-
-    /// Pods by template hash. A ReplicaSet that serves nobody any more keeps its pods until every
-    /// proxy is known to know, and then for its delay.
-    fn wanted_sets(&mut self, wanted: &Traffic) -> BTreeMap<String, u32> {
-        let mut sets = BTreeMap::from([(wanted.stable.clone(), self.plan.replicas)]);
-        if self.stepping() {
-            let canary = self.canary();
-            let halted = self.plan.paused && canary.revision > 0;
-            // Fewer pods only once every proxy sends them less.
-            let least = if self.verified() { 0 } else { canary.desired };
-            let pods = if halted {
-                canary.desired
-            } else {
-                self.canary_wanted().max(least)
-            };
-            sets.insert(self.state.current.clone(), pods);
-        }
-        let running = self.seen.traffic.clone();
-        let serving = |hash: &String| {
-            running.as_ref().is_none_or(|traffic| {
-                let canary = traffic.canary.as_ref().map(|canary| &canary.revision);
-                traffic.stable == *hash || canary == Some(hash)
-            })
-        };
-        let mut leaving = BTreeMap::new();
-        for (hash, set) in &self.seen.sets {
-            if sets.contains_key(hash) || set.desired == 0 {
-                continue;
-            }
-            let due = match self.state.scale_down_at.get(hash) {
-                Some(due) => *due,
-                None if serving(hash) => {
-                    sets.insert(hash.clone(), set.desired);
-                    continue;
-                }
-                None => self.now.plus(self.delay_of(hash)),
-            };
-            if due > self.now {
-                sets.insert(hash.clone(), set.desired);
-                leaving.insert(hash.clone(), due);
-            }
-        }
-        self.state.scale_down_at = leaving;
-        sets
-    }
-
-    fn delay_of(&self, hash: &str) -> Duration {
-        if self.state.abort.is_some() && hash == self.state.current {
-            self.plan.abort_scale_down_delay
-        } else {
-            self.plan.scale_down_delay
         }
     }
 
@@ -149,6 +48,9 @@ impl Release<'_> {
         if let Some(pause) = &self.state.pause {
             return Why::Paused(pause.reason);
         }
+        if restart::due(self.plan, &self.state, self.now) {
+            return Why::Restarting;
+        }
         let wanted = if self.stepping() {
             self.canary_wanted()
         } else {
@@ -166,6 +68,9 @@ impl Release<'_> {
                 .into_iter()
                 .find(|run| run.step.is_some());
             return run.map_or(Why::StepsLeft, |run| Why::AnalysisRunning { run: run.name });
+        }
+        if self.by_pods() && !self.old_pods_are_gone() {
+            return Why::OldPodsLeaving;
         }
         if !self.settled() {
             return Why::ProxiesNotVerified;
@@ -188,10 +93,9 @@ impl Release<'_> {
             }
             _ => None,
         };
-        let leaving = self
-            .state
-            .scale_down_at
-            .values()
+        let leaving = self.state.scale_down_at.values();
+        let leaving = leaving
+            .filter(|_| !self.halted())
             .map(|due| due.since(self.now));
         let deadline = (!self.settled())
             .then(|| self.deadline_left())
@@ -206,7 +110,9 @@ fn phase(why: &Why) -> Phase {
         Why::Paused(_) | Why::ManuallyPaused => Phase::Paused,
         Why::Aborted { .. } | Why::DeadlineExceeded { .. } => Phase::Degraded,
         Why::TooFewPods
+        | Why::Restarting
         | Why::PodsNotAvailable
+        | Why::OldPodsLeaving
         | Why::ProxiesNotVerified
         | Why::StepsLeft
         | Why::AnalysisRunning { .. } => Phase::Progressing,

@@ -15,6 +15,10 @@ pub enum Why {
     TooFewPods,
     /// Its pods are not all available yet.
     PodsNotAvailable,
+    /// Pods from before `spec.restartAt` are being replaced.
+    Restarting,
+    /// Pods of another version still get their share.
+    OldPodsLeaving,
     /// Not every proxy runs the wanted traffic yet.
     ProxiesNotVerified,
     /// Steps are left.
@@ -49,6 +53,8 @@ impl Why {
             Why::Done => "RolloutCompleted",
             Why::TooFewPods => "ReplicaSetUpdated",
             Why::PodsNotAvailable => "ReplicaSetNotAvailable",
+            Why::Restarting => "RolloutRestarting",
+            Why::OldPodsLeaving => "OldReplicasPending",
             Why::ProxiesNotVerified => "WeightNotVerified",
             Why::StepsLeft => "RolloutStepping",
             Why::AnalysisRunning { .. } => "AnalysisRunRunning",
@@ -68,6 +74,8 @@ impl fmt::Display for Why {
             Why::Done => Ok(()),
             Why::TooFewPods => write!(f, "more replicas need to be updated"),
             Why::PodsNotAvailable => write!(f, "updated replicas are still becoming available"),
+            Why::Restarting => write!(f, "rollout is restarting"),
+            Why::OldPodsLeaving => write!(f, "old replicas are pending termination"),
             Why::ProxiesNotVerified => {
                 write!(f, "waiting for every proxy to run the wanted traffic")
             }

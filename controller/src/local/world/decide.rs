@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use serin_core::analysis::Template;
 use serin_core::plan::Plan;
-use serin_core::step::Traffic;
 use serin_core::time::Timestamp;
 
 use super::tell::tell;
@@ -14,7 +13,7 @@ use crate::local::sets::{SetKey, Sets};
 use crate::manifest::pod::Pod;
 use crate::manifest::{Key, Rollout};
 use crate::reconcile::record::Record;
-use crate::reconcile::{Seen, decide};
+use crate::reconcile::{PodsSeen, Seen, decide};
 use crate::runs;
 
 impl World {
@@ -27,14 +26,11 @@ impl World {
             let record = record.or_insert_with(|| Record::begin(now));
             record.history_limit = rollout.plan.revision_history;
             let plan = record.effective(&rollout.plan);
-            let seen = seen(
-                &self.sets,
-                record,
-                &plan,
-                key,
-                self.proof.known.get(key),
-                now,
-            );
+            let seen = Seen {
+                pods: pods(&self.sets, record, &plan, key, now),
+                traffic: self.proof.known.get(key).cloned(),
+                overtaken: self.proof.overtaken.contains(key),
+            };
             let decision = decide(&plan, record, &seen, now);
             tell(
                 key,
@@ -97,22 +93,18 @@ impl World {
     }
 }
 
-fn seen(
+fn pods(
     sets: &Sets,
     record: &Record,
     plan: &Plan,
     key: &Key,
-    traffic: Option<&Traffic>,
     now: Timestamp,
-) -> Seen {
+) -> BTreeMap<String, PodsSeen> {
     let pods = record.revisions.iter().map(|revision| {
         let set = (key.clone(), revision.hash.clone());
         (revision.hash.clone(), sets.seen(&set, plan.min_ready, now))
     });
-    Seen {
-        pods: pods.collect(),
-        traffic: traffic.cloned(),
-    }
+    pods.collect()
 }
 
 /// The pod of an older template too; one that was accepted once is accepted again.

@@ -1,7 +1,7 @@
 //! What may have changed outside: manifests, Envoy and Prometheus come in, and with them the proof of
 //! which traffic the proxies run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serin_core::step::Traffic;
@@ -21,9 +21,11 @@ use crate::manifest::{self, Key};
 #[derive(Debug, Default)]
 pub(super) struct Proof {
     /// What was written last.
-    pub(super) asked: BTreeMap<Key, Traffic>,
+    asked: BTreeMap<Key, Traffic>,
     /// What every filter was seen to run.
     pub(super) known: BTreeMap<Key, Traffic>,
+    /// Of whom something else was written since.
+    pub(super) overtaken: BTreeSet<Key>,
     /// Looks in a row that showed every filter's generation.
     pub(super) looks: Looks,
     /// The start of Envoy that the looks belong to.
@@ -38,6 +40,24 @@ impl Proof {
 
     pub(super) fn complete(&self) -> bool {
         self.looks.complete()
+    }
+
+    /// Takes in what was written. What changes no filter's configuration is run already.
+    pub(super) fn ask(&mut self, asked: BTreeMap<Key, Traffic>) {
+        let changed = asked
+            .iter()
+            .filter(|(key, traffic)| self.asked.get(*key) != Some(*traffic));
+        self.overtaken.extend(changed.map(|(key, _)| key.clone()));
+        self.asked = asked;
+        if self.complete() {
+            self.note();
+        }
+    }
+
+    /// Every filter runs what was written last.
+    fn note(&mut self) {
+        self.known = self.asked.clone();
+        self.overtaken.clear();
     }
 }
 
@@ -80,7 +100,7 @@ impl World {
             );
         }
         if self.proof.complete() {
-            self.proof.known = self.proof.asked.clone();
+            self.proof.note();
             tracing::debug!(
                 generation = self.memory.generation,
                 "filters run the configuration"

@@ -19,6 +19,7 @@ fn routed(namespace: &str, name: &str) -> Routed {
                 revision: "new".to_string(),
                 weight_bp: 500,
                 routes: Vec::new(),
+                mirrors: Vec::new(),
             }),
         },
     }
