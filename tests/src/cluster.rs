@@ -163,6 +163,12 @@ impl Cluster {
         self.access.until_ready().await;
     }
 
+    /// Where programs are looked for in the cluster: this workspace's own, then the tools, then
+    /// what the machine has.
+    pub fn path(&self) -> String {
+        pods::path()
+    }
+
     /// The last lines that a part of the cluster logged: `kube-apiserver`, `istiod`, or a pod's
     /// container as `NAMESPACE/POD/CONTAINER`.
     pub fn log(&self, name: &str) -> String {

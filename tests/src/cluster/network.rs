@@ -13,7 +13,7 @@ pub const NODE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// What addresses of Services are out of. Nobody answers there: callers go through a proxy.
 pub(crate) const SERVICES: &str = "10.96.0.0/16";
 
-/// Says to a process that it is in the network.
+/// Says to a process that it is in the network, and how one enters it.
 pub const INSIDE: &str = "SERIN_TESTS_INSIDE";
 
 /// Every address of the range is local, so a process can listen at one of its own. The API server
@@ -36,7 +36,7 @@ pub fn enter() {
             .arg("--")
             .arg(env::current_exe().expect("the program's own path"))
             .args(env::args_os().skip(1))
-            .env(INSIDE, "1")
+            .env(INSIDE, way_in())
             .exec();
         panic!("unshare does not run (it is in util-linux): {error}");
     }
@@ -54,11 +54,24 @@ pub fn enter() {
     );
 }
 
+/// What enters the network of this process from another terminal.
+pub fn entrance() -> String {
+    let way = env::var(INSIDE).unwrap_or_default();
+    format!("nsenter --target {} {way}", std::process::id())
+}
+
 /// Root needs the network's namespace only; others get it as root of a user namespace.
 fn namespaces() -> &'static [&'static str] {
-    if rustix::process::geteuid().is_root() {
-        &["--net"]
-    } else {
-        &["--user", "--map-root-user", "--net"]
+    match rustix::process::geteuid().is_root() {
+        true => &["--net"],
+        false => &["--user", "--map-root-user", "--net"],
+    }
+}
+
+/// The options of nsenter that fit those of unshare.
+fn way_in() -> &'static str {
+    match rustix::process::geteuid().is_root() {
+        true => "--net",
+        false => "--user --preserve-credentials --net",
     }
 }

@@ -107,7 +107,7 @@ fn uid(pod: &Pod) -> String {
 }
 
 /// This workspace's programs come first, then the tools, then what the machine has.
-fn path() -> String {
+pub(crate) fn path() -> String {
     let dir = |file: PathBuf| file.parent().map(|dir| dir.display().to_string());
     let own = dir(crate::local::binary("demo-app")).expect("is in a directory");
     let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/bin");
