@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 mod access;
@@ -20,6 +21,8 @@ pub mod network;
 mod objects;
 mod pods;
 mod process;
+pub mod proxy;
+pub mod traffic;
 mod wait;
 
 pub use access::{JSON, MERGE, TABLE};
@@ -29,7 +32,7 @@ use access::Access;
 use control_plane::ControlPlane;
 use host::Host;
 use objects::Kinds;
-use process::Process;
+use process::{Launch, Process};
 
 /// How long a part of the cluster may take to start.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -43,6 +46,7 @@ pub struct Cluster {
     _istiod: Process,
     kinds: Kinds,
     namespaces: AtomicUsize,
+    proxies: AtomicU16,
 }
 
 impl Cluster {
@@ -61,6 +65,7 @@ impl Cluster {
                 _istiod: istiod,
                 kinds: Kinds::default(),
                 namespaces: AtomicUsize::new(1),
+                proxies: AtomicU16::new(1),
             }),
             Err(trouble) => {
                 host.keep_logs();
@@ -167,6 +172,21 @@ impl Cluster {
     /// what the machine has.
     pub fn path(&self) -> String {
         pods::path()
+    }
+
+    /// A number that no proxy had before.
+    fn next_proxy(&self) -> u16 {
+        self.proxies.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Where the cluster keeps its files.
+    fn dir(&self) -> &Path {
+        self.host.dir()
+    }
+
+    /// Starts a process that lasts until its owner drops it.
+    async fn launch(&self, launch: Launch) -> io::Result<Process> {
+        self.host.call(|| Process::start(launch)).await
     }
 
     /// The last lines that a part of the cluster logged: `kube-apiserver`, `istiod`, or a pod's

@@ -37,6 +37,7 @@ impl Launch {
 /// A process that was started. Dropped, it is killed with those that it started.
 #[derive(Debug)]
 pub(crate) struct Process {
+    id: u32,
     signals: mpsc::UnboundedSender<Signal>,
     ended: watch::Receiver<Option<ExitStatus>>,
 }
@@ -66,13 +67,19 @@ impl Process {
             // Signals of a terminal are for the host, which ends the processes in order.
             .process_group(0)
             .spawn()?;
+        let id = child.id().unwrap_or_default();
         let (signals, told) = mpsc::unbounded_channel();
         let (sender, ended) = watch::channel(None);
         tokio::spawn(async move {
             let status = attend(child, told).await;
             sender.send_replace(Some(status));
         });
-        Ok(Process { signals, ended })
+        Ok(Process { id, signals, ended })
+    }
+
+    /// Its number, while it lives.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
     }
 
     /// Sends a signal to it and those that it started.
