@@ -9,7 +9,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 mod access;
@@ -21,18 +21,19 @@ pub mod network;
 mod objects;
 mod pods;
 mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod traffic;
 mod wait;
 
 pub use access::{JSON, MERGE, TABLE};
+pub use process::Process;
 pub use wait::wait_for;
 
-use access::Access;
 use control_plane::ControlPlane;
 use host::Host;
 use objects::Kinds;
-use process::{Launch, Process};
+use process::Launch;
 
 /// How long a part of the cluster may take to start.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -41,12 +42,10 @@ const PATIENCE: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub struct Cluster {
     host: Host,
-    access: Access,
     control_plane: ControlPlane,
     _istiod: Process,
     kinds: Kinds,
-    namespaces: AtomicUsize,
-    proxies: AtomicU16,
+    numbers: AtomicU16,
 }
 
 impl Cluster {
@@ -58,14 +57,12 @@ impl Cluster {
         let host = Host::start();
         let started = host.run(start_parts(host.dir().to_path_buf()));
         match started {
-            Ok((access, control_plane, istiod)) => Ok(Cluster {
+            Ok((control_plane, istiod)) => Ok(Cluster {
                 host,
-                access,
                 control_plane,
                 _istiod: istiod,
                 kinds: Kinds::default(),
-                namespaces: AtomicUsize::new(1),
-                proxies: AtomicU16::new(1),
+                numbers: AtomicU16::new(1),
             }),
             Err(trouble) => {
                 host.keep_logs();
@@ -87,12 +84,12 @@ impl Cluster {
 
     /// A client that may do everything; to be made in the runtime that it is used in.
     pub fn client(&self) -> Client {
-        self.access.client()
+        access::client()
     }
 
     /// A client of whom this token belongs to.
     pub fn client_of(&self, token: &str) -> Client {
-        self.access.client_of(token)
+        access::client_of(token)
     }
 
     /// The file with which kubectl and others may do everything.
@@ -100,9 +97,40 @@ impl Cluster {
         access::kubeconfig(self.host.dir())
     }
 
+    /// The same for whom this token belongs to.
+    pub fn kubeconfig_of(&self, token: &str) -> PathBuf {
+        let path = self
+            .dir()
+            .join(format!("kubeconfig-{}", self.next_number()));
+        access::write_kubeconfig(&path, token);
+        path
+    }
+
+    /// Starts a program with these additions to its environment; it logs under `name`.
+    pub async fn start_program(
+        &self,
+        name: &str,
+        program: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Process {
+        let own = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        let mut additions = vec![("PATH".to_string(), self.path())];
+        additions.extend(environment.iter().map(own));
+        let launch = Launch {
+            program: program.into(),
+            arguments: arguments.iter().map(Into::into).collect(),
+            environment: None,
+            additions,
+            log: self.log_path(name),
+        };
+        let started = self.launch(launch).await;
+        started.unwrap_or_else(|error| panic!("{program} does not start: {error}"))
+    }
+
     /// Creates a namespace that starts with `prefix` and belongs to the caller alone; its name.
     pub async fn namespace(&self, prefix: &str) -> String {
-        let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
+        let number = self.next_number();
         let namespace = Namespace {
             metadata: ObjectMeta {
                 name: Some(format!("{prefix}-{number}")),
@@ -134,7 +162,7 @@ impl Cluster {
         kind: &str,
         body: Option<serde_json::Value>,
     ) -> serde_json::Value {
-        self.access.ask(method, path, kind, body).await
+        access::ask(method, path, kind, body).await
     }
 
     /// A token of this service account, valid for an hour.
@@ -165,7 +193,7 @@ impl Cluster {
     /// Starts the API server again and waits until it is ready.
     pub async fn start_api_server(&self) {
         self.control_plane.start_api_server(&self.host).await;
-        self.access.until_ready().await;
+        access::until_ready().await;
     }
 
     /// Where programs are looked for in the cluster: this workspace's own, then the tools, then
@@ -174,9 +202,9 @@ impl Cluster {
         pods::path()
     }
 
-    /// A number that no proxy had before.
-    fn next_proxy(&self) -> u16 {
-        self.proxies.fetch_add(1, Ordering::Relaxed)
+    /// A number that nothing had before.
+    fn next_number(&self) -> u16 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Where the cluster keeps its files.
@@ -192,23 +220,27 @@ impl Cluster {
     /// The last lines that a part of the cluster logged: `kube-apiserver`, `istiod`, or a pod's
     /// container as `NAMESPACE/POD/CONTAINER`.
     pub fn log(&self, name: &str) -> String {
-        process::log_end(&process::log_path(self.host.dir(), name))
+        process::log_end(&self.log_path(name))
+    }
+
+    fn log_path(&self, name: &str) -> PathBuf {
+        process::log_path(self.dir(), name)
     }
 }
 
 /// Starts the parts in the order that they need each other.
-async fn start_parts(dir: PathBuf) -> (Access, ControlPlane, Process) {
-    let access = Access::grant(&dir);
+async fn start_parts(dir: PathBuf) -> (ControlPlane, Process) {
+    access::grant(&dir);
     let mut control_plane = ControlPlane::start(&dir);
-    until_up("kube-apiserver", &dir, access.until_answering()).await;
-    definitions::install(&access.client()).await;
+    until_up("kube-apiserver", &dir, access::until_answering()).await;
+    definitions::install(&access::client()).await;
     // Its garbage collector learns of kinds that come later only after 30 seconds.
     control_plane.start_controllers(&dir);
-    until_up("kube-apiserver", &dir, access.until_ready()).await;
-    let istiod = istiod::start(&dir, &access.client()).await;
-    pods::start(&dir, &access.client()).await;
+    until_up("kube-apiserver", &dir, access::until_ready()).await;
+    let istiod = istiod::start(&dir, &access::client()).await;
+    pods::start(&dir, &access::client()).await;
     until_up("istiod", &dir, istiod::until_ready()).await;
-    (access, control_plane, istiod)
+    (control_plane, istiod)
 }
 
 /// Waits for a part and, if that takes too long, shows the end of its log.

@@ -21,86 +21,75 @@ pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 /// Who may do everything.
 const TOKEN: &str = "tests-only";
 
-/// Access to the API server of this cluster.
-#[derive(Debug)]
-pub(crate) struct Access;
+/// Writes the files of the one who may do everything.
+pub(crate) fn grant(dir: &Path) {
+    let tokens = format!("{TOKEN},tests,1,system:masters\n");
+    fs::write(tokens_file(dir), tokens).expect("the tokens' file");
+    write_kubeconfig(&kubeconfig(dir), TOKEN);
+}
 
-impl Access {
-    /// Writes the files of the one who may do everything.
-    pub(crate) fn grant(dir: &Path) -> Access {
-        let tokens = format!("{TOKEN},tests,1,system:masters\n");
-        fs::write(tokens_file(dir), tokens).expect("the tokens' file");
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "tests",
-            "clusters": [{"name": "tests", "cluster": {
-                "server": url(), "insecure-skip-tls-verify": true}}],
-            "users": [{"name": "tests", "user": {"token": TOKEN}}],
-            "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
-        });
-        fs::write(kubeconfig(dir), config.to_string()).expect("the file for kubectl");
-        Access
-    }
+pub(crate) fn write_kubeconfig(path: &Path, token: &str) {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "tests",
+        "clusters": [{"name": "tests", "cluster": {
+            "server": url(), "insecure-skip-tls-verify": true}}],
+        "users": [{"name": "tests", "user": {"token": token}}],
+        "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
+    });
+    fs::write(path, config.to_string()).expect("the file for kubectl");
+}
 
-    pub(crate) fn client(&self) -> Client {
-        self.client_of(TOKEN)
-    }
+pub(crate) fn client() -> Client {
+    client_of(TOKEN)
+}
 
-    pub(crate) fn client_of(&self, token: &str) -> Client {
-        let mut config = Config::new(url().parse().expect("is a URL"));
-        config.accept_invalid_certs = true;
-        config.auth_info = AuthInfo {
-            token: Some(SecretString::from(token)),
-            ..AuthInfo::default()
-        };
-        Client::try_from(config).expect("a client")
-    }
+pub(crate) fn client_of(token: &str) -> Client {
+    let mut config = Config::new(url().parse().expect("is a URL"));
+    config.accept_invalid_certs = true;
+    config.auth_info = AuthInfo {
+        token: Some(SecretString::from(token)),
+        ..AuthInfo::default()
+    };
+    Client::try_from(config).expect("a client")
+}
 
-    /// Waits until requests are answered, though the API server may not be ready for all of them.
-    pub(crate) async fn until_answering(&self) {
-        self.until_answered("/livez/ping").await;
-    }
+/// Waits until requests are answered, though the API server may not be ready for all of them.
+pub(crate) async fn until_answering() {
+    until_answered("/livez/ping").await;
+}
 
-    pub(crate) async fn until_ready(&self) {
-        self.until_answered("/readyz").await;
-    }
+pub(crate) async fn until_ready() {
+    until_answered("/readyz").await;
+}
 
-    async fn until_answered(&self, path: &str) {
-        let client = self.client();
-        loop {
-            let request = Request::get(path).body(Vec::new()).expect("is a request");
-            if client.request_text(request).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+async fn until_answered(path: &str) {
+    let client = client();
+    loop {
+        let request = Request::get(path).body(Vec::new()).expect("is a request");
+        if client.request_text(request).await.is_ok() {
+            return;
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
 
-    pub(crate) async fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        kind: &str,
-        body: Option<Value>,
-    ) -> Value {
-        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let accept = match kind {
-            TABLE => TABLE,
-            _ => JSON,
-        };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", kind)
-            .header("accept", accept)
-            .body(body)
-            .expect("is a request");
-        match self.client().request::<Value>(request).await {
-            Ok(answer) => answer,
-            Err(kube::Error::Api(status)) => {
-                serde_json::to_value(status).expect("a status is JSON")
-            }
-            Err(error) => panic!("{method} {path}: {error}"),
-        }
+pub(crate) async fn ask(method: &str, path: &str, kind: &str, body: Option<Value>) -> Value {
+    let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+    let accept = match kind {
+        TABLE => TABLE,
+        _ => JSON,
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", kind)
+        .header("accept", accept)
+        .body(body)
+        .expect("is a request");
+    match client().request::<Value>(request).await {
+        Ok(answer) => answer,
+        Err(kube::Error::Api(status)) => serde_json::to_value(status).expect("a status is JSON"),
+        Err(error) => panic!("{method} {path}: {error}"),
     }
 }
 

@@ -43,7 +43,7 @@ impl ControlPlane {
 
     pub(crate) async fn stop_api_server(&self) {
         if let Some(mut process) = self.api_server.lock().await.take() {
-            process.signal(rustix::process::Signal::KILL);
+            process.kill();
             process.end().await;
         }
     }

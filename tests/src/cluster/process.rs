@@ -36,7 +36,7 @@ impl Launch {
 
 /// A process that was started. Dropped, it is killed with those that it started.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     id: u32,
     signals: mpsc::UnboundedSender<Signal>,
     ended: watch::Receiver<Option<ExitStatus>>,
@@ -83,13 +83,28 @@ impl Process {
     }
 
     /// Sends a signal to it and those that it started.
-    pub(crate) fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         // It is told to nobody if the process has ended.
         let _ = self.signals.send(signal);
     }
 
+    /// Kills it: no handler of its own runs.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Asks it to end, as a kubelet does.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// How it ended; none while it runs.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        *self.ended.borrow()
+    }
+
     /// Waits until it has ended.
-    pub(crate) async fn end(&mut self) -> ExitStatus {
+    pub async fn end(&mut self) -> ExitStatus {
         let ended = self.ended.wait_for(Option::is_some).await;
         // Nobody is left to say so when the host ends.
         ended.ok().and_then(|status| *status).unwrap_or_default()

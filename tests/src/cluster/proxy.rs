@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::istiod::XDS_PORT;
 use super::network::NODE;
-use super::process::{Launch, Process, log_path};
+use super::process::{Launch, Process};
 use super::{Cluster, PATIENCE, wait_for};
 use crate::client::{Client, Response};
 use crate::local::tool;
 
 /// Where the admin interface listens.
-const ADMIN_PORT: u16 = 15000;
+pub(crate) const ADMIN_PORT: u16 = 15000;
 
 /// Makes the namespace, whose one link has its other end in the network of the cluster, and becomes
 /// Envoy. The link goes with the namespace.
@@ -47,6 +47,10 @@ pub struct Proxy {
     process: Process,
     log: String,
     role: Role,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
     /// Its own address. A gateway's listeners are there.
     pub address: Ipv4Addr,
 }
@@ -86,20 +90,22 @@ impl Proxy {
         name: &str,
         labels: &[(&str, &str)],
     ) -> Proxy {
-        let number = cluster.next_proxy();
+        let number = cluster.next_number();
         let address = address(number);
         let log = format!("{namespace}/{name}/proxy");
         let bootstrap = cluster.dir().join(format!("proxy-{number}.json"));
         let node = node(role, address, namespace, name, labels);
         let text = bootstrap_of(&node).to_string();
         fs::write(&bootstrap, text).expect("the bootstrap's file");
-        let launch = launch(cluster.dir(), &log, number, address, &bootstrap);
+        let launch = launch(cluster.log_path(&log), number, address, &bootstrap);
         let process = cluster.launch(launch).await;
         let process = process.unwrap_or_else(|error| panic!("{log} does not start: {error}"));
         let proxy = Proxy {
             process,
             log,
             role,
+            namespace: namespace.to_string(),
+            name: name.to_string(),
             address,
         };
         proxy.until_configured(cluster).await;
@@ -177,7 +183,7 @@ fn address(number: u16) -> Ipv4Addr {
     Ipv4Addr::new(10, 78, high, low)
 }
 
-fn launch(dir: &Path, log: &str, number: u16, address: Ipv4Addr, bootstrap: &Path) -> Launch {
+fn launch(log: PathBuf, number: u16, address: Ipv4Addr, bootstrap: &Path) -> Launch {
     let envoy = tool("envoy");
     let words = [
         "--net",
@@ -208,7 +214,7 @@ fn launch(dir: &Path, log: &str, number: u16, address: Ipv4Addr, bootstrap: &Pat
         additions: variables
             .map(|(name, value)| (name.to_string(), value))
             .to_vec(),
-        log: log_path(dir, log),
+        log,
     }
 }
 

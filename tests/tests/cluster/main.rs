@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod api_definitions;
 mod harness;
+mod shop;
 mod trial;
 
 /// How many tests run at once where `--test-threads` does not say it: they wait for the cluster
@@ -16,7 +17,12 @@ const THREADS: usize = 8;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
-    let trials = [api_definitions::trials(), harness::trials()];
+    let trials = [
+        api_definitions::trials(),
+        harness::pods::trials(),
+        harness::traffic::trials(),
+        harness::control_plane::trials(),
+    ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
     if trial::any_runs(&trials, &arguments) {
         network::enter();

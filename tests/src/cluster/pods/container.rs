@@ -4,7 +4,6 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use rustix::process::Signal;
 use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -208,14 +207,14 @@ impl Task {
     async fn end(&self, process: &mut Process, grace: Duration) -> ExitStatus {
         let ended = tokio::time::timeout(grace, async {
             tokio::time::sleep(environment::pause_before_stop(&self.spec)).await;
-            process.signal(Signal::TERM);
+            process.terminate();
             process.end().await
         })
         .await;
         match ended {
             Ok(status) => status,
             Err(_) => {
-                process.signal(Signal::KILL);
+                process.kill();
                 process.end().await
             }
         }
