@@ -31,6 +31,12 @@ impl Response {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether the other side closes the connection after it.
+    pub fn is_last(&self) -> bool {
+        let connection = self.header("connection");
+        connection.is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
     /// The ReplicaSet that answered, `<rollout>-<hash>`.
     pub fn replica_set(&self) -> &str {
         self.header("x-serin-replica-set").unwrap_or("nobody")
@@ -43,7 +49,14 @@ impl Client {
     /// # Errors
     /// If nobody listens.
     pub fn connect(address: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect(address)?;
+        Client::over(TcpStream::connect(address)?)
+    }
+
+    /// Takes a connection that somebody else has opened.
+    ///
+    /// # Errors
+    /// If it is closed already.
+    pub fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         Ok(Client {
@@ -61,20 +74,30 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
     ) -> io::Result<Response> {
+        let response = self.exchange(host, path, headers)?;
+        if response.is_last() {
+            return Err(Error::other("the connection is drained"));
+        }
+        Ok(response)
+    }
+
+    /// Sends a GET and reads the whole answer, which may be the last of the connection.
+    ///
+    /// # Errors
+    /// If the connection is closed before that.
+    pub fn exchange(
+        &mut self,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> io::Result<Response> {
         let mut text = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n");
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
         self.stream.get_mut().write_all(text.as_bytes())?;
-        let response = self.read()?;
-        if response
-            .header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
-        {
-            return Err(Error::other("the connection is drained"));
-        }
-        Ok(response)
+        self.read()
     }
 
     fn read(&mut self) -> io::Result<Response> {

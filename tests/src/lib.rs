@@ -4,6 +4,7 @@ pub mod wasm_host;
 
 pub mod api_server;
 pub mod client;
+pub mod cluster;
 pub mod envoy;
 pub mod load;
 pub mod local;

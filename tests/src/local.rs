@@ -342,13 +342,24 @@ pub fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let dir = BUILT.get_or_init(|| {
         let test = std::env::current_exe().expect("the test's own path");
-        let dir = test
-            .parent()
-            .and_then(Path::parent)
-            .expect("target/debug")
-            .to_path_buf();
+        // A test is in `deps`, a program beside that.
+        let dir = test.parent().expect("is in a directory");
+        let dir = match dir.parent() {
+            Some(above) if dir.ends_with("deps") => above,
+            _ => dir,
+        };
+        let dir = dir.to_path_buf();
         let release = dir.ends_with("release").then_some("--release");
-        let status = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo says to a test of the test's own package; a build script that reads it would
+        // run again, and all that depends on it be built again.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(&*name);
+            }
+        }
+        let status = cargo
             .args(["build", "--quiet", "-p", "serin", "-p", "serin-demo"])
             .args(release)
             .arg("--manifest-path")

@@ -1,64 +1,24 @@
 //! The CustomResourceDefinitions on a real API server: what it lists, stores, refuses and shows.
 
 use serde_json::{Value, json};
-use serin::api;
-use serin_tests::api_server::{ApiServer, JSON, MERGE, TABLE};
-use serin_tests::local::runtime;
-use std::sync::OnceLock;
-use std::thread;
-use std::time::{Duration, Instant};
+use serin_tests::cluster::{Cluster, JSON, MERGE, TABLE};
+
+use crate::trial::trials;
+
+trials![
+    the_kinds_have_the_names_that_clients_of_argo_rollouts_use,
+    a_table_has_the_columns_of_argo_rollouts,
+    every_field_is_kept_whole_known_or_not,
+    a_rollout_scales_through_its_scale_subresource,
+    a_status_is_written_where_clients_of_argo_rollouts_write_it,
+    what_cannot_be_is_refused_by_field,
+];
 
 const GROUP: &str = "/apis/argoproj.io/v1alpha1";
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-fn ask(method: &str, path: &str, kind: &str, body: Option<Value>) -> Value {
-    let server = ApiServer::get();
-    runtime().block_on(server.ask(method, path, kind, body))
-}
-
-/// The API server with all definitions in force, as `kubectl apply -f deploy/crds.yaml` leaves it.
-fn with_definitions() {
-    static DONE: OnceLock<()> = OnceLock::new();
-    DONE.get_or_init(|| {
-        for definition in api::definitions() {
-            let body = serde_json::to_value(&definition).expect("is JSON");
-            let created = ask("POST", DEFINITIONS, JSON, Some(body));
-            assert_eq!(created["kind"], "CustomResourceDefinition", "{created:#}");
-        }
-        for definition in api::definitions() {
-            let name = definition.metadata.name.expect("has a name");
-            until_established(&name);
-        }
-    });
-}
-
-fn until_established(name: &str) {
-    let started = Instant::now();
-    loop {
-        let definition = ask("GET", &format!("{DEFINITIONS}/{name}"), JSON, None);
-        let holds = |kind: &str| {
-            let conditions = definition["status"]["conditions"].as_array();
-            let mut found = conditions.into_iter().flatten();
-            found.any(|c| c["type"] == kind && c["status"] == "True")
-        };
-        assert!(!holds("NonStructuralSchema"), "{definition:#}");
-        if holds("Established") && holds("NamesAccepted") {
-            return;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "{definition:#}"
-        );
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// A namespace of this test's own.
-fn namespace(name: &str) -> String {
-    with_definitions();
-    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    let created = ask("POST", "/api/v1/namespaces", JSON, Some(body));
-    assert_eq!(created["kind"], "Namespace", "{created:#}");
+/// The path of a namespace of this test's own.
+async fn namespace(cluster: &Cluster, name: &str) -> String {
+    let name = cluster.namespace(name).await;
     format!("{GROUP}/namespaces/{name}")
 }
 
@@ -83,10 +43,8 @@ fn rollout(name: &str) -> Value {
     )
 }
 
-#[test]
-fn the_kinds_have_the_names_that_clients_of_argo_rollouts_use() {
-    with_definitions();
-    let listed = ask("GET", GROUP, JSON, None);
+async fn the_kinds_have_the_names_that_clients_of_argo_rollouts_use(cluster: &Cluster) {
+    let listed = cluster.ask("GET", GROUP, JSON, None).await;
     let mut found: Vec<String> = listed["resources"]
         .as_array()
         .expect("resources")
@@ -117,24 +75,29 @@ fn the_kinds_have_the_names_that_clients_of_argo_rollouts_use() {
     );
 }
 
-#[test]
-fn a_table_has_the_columns_of_argo_rollouts() {
-    let path = namespace("table");
-    ask(
-        "POST",
-        &format!("{path}/rollouts"),
-        JSON,
-        Some(rollout("shop")),
-    );
+async fn a_table_has_the_columns_of_argo_rollouts(cluster: &Cluster) {
+    let path = namespace(cluster, "table").await;
+    cluster
+        .ask(
+            "POST",
+            &format!("{path}/rollouts"),
+            JSON,
+            Some(rollout("shop")),
+        )
+        .await;
     let status = json!({"status": {"replicas": 3, "updatedReplicas": 1, "availableReplicas": 2}});
-    ask(
-        "PATCH",
-        &format!("{path}/rollouts/shop/status"),
-        MERGE,
-        Some(status),
-    );
-    let columns = |plural: &str| {
-        let table = ask("GET", &format!("{path}/{plural}"), TABLE, None);
+    cluster
+        .ask(
+            "PATCH",
+            &format!("{path}/rollouts/shop/status"),
+            MERGE,
+            Some(status),
+        )
+        .await;
+    let columns = async |plural: &str| {
+        let table = cluster
+            .ask("GET", &format!("{path}/{plural}"), TABLE, None)
+            .await;
         let columns = table["columnDefinitions"].as_array().expect("columns");
         let names = columns.iter().filter(|c| c["priority"] == 0);
         let names: Vec<String> = names
@@ -142,20 +105,19 @@ fn a_table_has_the_columns_of_argo_rollouts() {
             .collect();
         (names.join(" "), table["rows"][0]["cells"].clone())
     };
-    let (names, cells) = columns("rollouts");
+    let (names, cells) = columns("rollouts").await;
     assert_eq!(names, "Name Desired Current Up-to-date Available Age");
     assert_eq!(
         cells.as_array().expect("cells")[..5],
         json!(["shop", 2, 3, 1, 2]).as_array().expect("five")[..]
     );
-    assert_eq!(columns("analysistemplates").0, "Name Age");
-    assert_eq!(columns("analysisruns").0, "Name Status Age");
-    assert_eq!(columns("experiments").0, "Name Status Age");
+    assert_eq!(columns("analysistemplates").await.0, "Name Age");
+    assert_eq!(columns("analysisruns").await.0, "Name Status Age");
+    assert_eq!(columns("experiments").await.0, "Name Status Age");
 }
 
-#[test]
-fn every_field_is_kept_whole_known_or_not() {
-    let path = namespace("whole");
+async fn every_field_is_kept_whole_known_or_not(cluster: &Cluster) {
+    let path = namespace(cluster, "whole").await;
     let mut full = rollout("full");
     let spec = &mut full["spec"];
     spec["strategy"]["canary"] = json!({
@@ -228,52 +190,64 @@ fn every_field_is_kept_whole_known_or_not() {
             object("Experiment", "e", experiment),
         ),
     ] {
-        let created = ask("POST", &place, JSON, Some(object.clone()));
+        let created = cluster
+            .ask("POST", &place, JSON, Some(object.clone()))
+            .await;
         assert_eq!(created["spec"], object["spec"], "{created:#}");
         let name = object["metadata"]["name"].as_str().expect("text");
-        let stored = ask("GET", &format!("{place}/{name}"), JSON, None);
+        let stored = cluster
+            .ask("GET", &format!("{place}/{name}"), JSON, None)
+            .await;
         assert_eq!(stored["spec"], object["spec"], "{stored:#}");
     }
 }
 
-#[test]
-fn a_rollout_scales_through_its_scale_subresource() {
-    let path = namespace("scale");
-    ask(
-        "POST",
-        &format!("{path}/rollouts"),
-        JSON,
-        Some(rollout("shop")),
-    );
+async fn a_rollout_scales_through_its_scale_subresource(cluster: &Cluster) {
+    let path = namespace(cluster, "scale").await;
+    cluster
+        .ask(
+            "POST",
+            &format!("{path}/rollouts"),
+            JSON,
+            Some(rollout("shop")),
+        )
+        .await;
     let status = json!({"status": {"HPAReplicas": 7, "selector": "app=shop"}});
-    ask(
-        "PATCH",
-        &format!("{path}/rollouts/shop/status"),
-        MERGE,
-        Some(status),
-    );
+    cluster
+        .ask(
+            "PATCH",
+            &format!("{path}/rollouts/shop/status"),
+            MERGE,
+            Some(status),
+        )
+        .await;
     let scale = json!({"spec": {"replicas": 5}});
-    let scaled = ask(
-        "PATCH",
-        &format!("{path}/rollouts/shop/scale"),
-        MERGE,
-        Some(scale),
-    );
+    let scaled = cluster
+        .ask(
+            "PATCH",
+            &format!("{path}/rollouts/shop/scale"),
+            MERGE,
+            Some(scale),
+        )
+        .await;
     assert_eq!(scaled["spec"]["replicas"], 5, "{scaled:#}");
     assert_eq!(
         scaled["status"],
         json!({"replicas": 7, "selector": "app=shop"})
     );
-    let stored = ask("GET", &format!("{path}/rollouts/shop"), JSON, None);
+    let stored = cluster
+        .ask("GET", &format!("{path}/rollouts/shop"), JSON, None)
+        .await;
     assert_eq!(stored["spec"]["replicas"], 5);
 }
 
-#[test]
-fn a_status_is_written_where_clients_of_argo_rollouts_write_it() {
-    let path = namespace("status");
+async fn a_status_is_written_where_clients_of_argo_rollouts_write_it(cluster: &Cluster) {
+    let path = namespace(cluster, "status").await;
     let mut with_status = rollout("shop");
     with_status["status"] = json!({"phase": "Healthy"});
-    let created = ask("POST", &format!("{path}/rollouts"), JSON, Some(with_status));
+    let created = cluster
+        .ask("POST", &format!("{path}/rollouts"), JSON, Some(with_status))
+        .await;
     assert_eq!(
         created["status"],
         Value::Null,
@@ -281,12 +255,14 @@ fn a_status_is_written_where_clients_of_argo_rollouts_write_it() {
     );
     let status = json!({"status": {"phase": "Paused", "ofALaterVersion": [1],
         "pauseConditions": [{"reason": "CanaryPauseStep", "startTime": "2026-01-02T03:04:05Z"}]}});
-    let patched = ask(
-        "PATCH",
-        &format!("{path}/rollouts/shop/status"),
-        MERGE,
-        Some(status.clone()),
-    );
+    let patched = cluster
+        .ask(
+            "PATCH",
+            &format!("{path}/rollouts/shop/status"),
+            MERGE,
+            Some(status.clone()),
+        )
+        .await;
     assert_eq!(patched["status"], status["status"], "{patched:#}");
     assert_eq!(patched["metadata"]["generation"], 1, "no new generation");
 
@@ -296,20 +272,23 @@ fn a_status_is_written_where_clients_of_argo_rollouts_write_it() {
     ] {
         let mut run = object(kind, "one", spec);
         run["status"] = json!({"phase": "Running", "message": "m", "later": {"x": 1}});
-        let created = ask("POST", &format!("{path}/{plural}"), JSON, Some(run.clone()));
+        let created = cluster
+            .ask("POST", &format!("{path}/{plural}"), JSON, Some(run.clone()))
+            .await;
         assert_eq!(created["status"], run["status"], "{created:#}");
     }
 }
 
-#[test]
-fn what_cannot_be_is_refused_by_field() {
-    let path = namespace("refused");
-    ask(
-        "POST",
-        &format!("{path}/rollouts"),
-        JSON,
-        Some(rollout("shop")),
-    );
+async fn what_cannot_be_is_refused_by_field(cluster: &Cluster) {
+    let path = namespace(cluster, "refused").await;
+    cluster
+        .ask(
+            "POST",
+            &format!("{path}/rollouts"),
+            JSON,
+            Some(rollout("shop")),
+        )
+        .await;
     let shop = format!("{path}/rollouts/shop");
     for (patch, wanted) in [
         (
@@ -333,11 +312,13 @@ fn what_cannot_be_is_refused_by_field() {
             "spec.selector cannot be changed",
         ),
     ] {
-        let refused = ask("PATCH", &shop, MERGE, Some(patch.clone()));
+        let refused = cluster
+            .ask("PATCH", &shop, MERGE, Some(patch.clone()))
+            .await;
         assert_eq!(refused["code"], 422, "{patch}: {refused:#}");
         let message = refused["message"].as_str().expect("text");
         assert!(message.contains(wanted), "{patch}: {message}");
     }
-    let stored = ask("GET", &shop, JSON, None);
+    let stored = cluster.ask("GET", &shop, JSON, None).await;
     assert_eq!(stored["spec"], rollout("shop")["spec"]);
 }

@@ -1,0 +1,33 @@
+//! Everything that needs a cluster: one for all tests of this binary, started by the first that
+//! runs, in a network of its own. Each test has a Kubernetes namespace of its own.
+
+use libtest_mimic::{Arguments, Trial};
+use serin_tests::cluster::network;
+use std::process::ExitCode;
+
+mod api_definitions;
+mod harness;
+mod shop;
+mod trial;
+
+/// How many tests run at once where `--test-threads` does not say it: they wait for the cluster
+/// most of the time.
+const THREADS: usize = 8;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let trials = [
+        api_definitions::trials(),
+        harness::pods::trials(),
+        harness::traffic::trials(),
+        harness::control_plane::trials(),
+    ];
+    let trials: Vec<Trial> = trials.into_iter().flatten().collect();
+    if trial::any_runs(&trials, &arguments) {
+        network::enter();
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    trial::end(conclusion.has_failed());
+    conclusion.exit_code()
+}
