@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod draw;
 pub mod ecds;
 pub mod http;

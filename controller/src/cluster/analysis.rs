@@ -1,0 +1,1 @@
+//! AnalysisRuns as objects, and the loop that measures them.

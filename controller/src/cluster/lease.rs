@@ -1,0 +1,1 @@
+//! Who leads: one of several controllers holds a Lease and acts.
