@@ -16,7 +16,7 @@ pub mod verdict;
 pub use argument::ArgContext;
 pub use metric::{Metric, PrometheusQuery, Provider};
 pub use reading::{Outcome, Reading};
-pub use resolve::{ResolveError, RunSpec, resolve};
+pub use resolve::{ResolveError, RunSpec, document, read, resolve};
 pub use run::{Measured, assess, due, next_due, record};
 pub use status::{Measurement, MetricResult, RunStatus, RunSummary};
 pub use template::Template;

@@ -2,7 +2,7 @@
 
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::argument::{ArgContext, Source, rollout_arguments, substitute};
@@ -134,6 +134,66 @@ pub fn resolve(
         }
     }
     Ok(RunSpec { metrics })
+}
+
+/// The `spec` of an AnalysisRun as Argo Rollouts writes it: metrics as they stand in their templates,
+/// and the arguments with their values. [`read`] makes a [`RunSpec`] of it.
+///
+/// # Errors
+/// Why the run cannot begin.
+pub fn document(
+    templates: &[Template],
+    analysis: &AnalysisRef,
+    context: &ArgContext<'_>,
+) -> Result<Value, ResolveError> {
+    resolve(templates, analysis, context)?;
+    let used = chosen(templates, &analysis.templates)?;
+    let args = argument_values(&used, analysis, *context)?;
+    let args = args
+        .iter()
+        .map(|(name, value)| json!({"name": name, "value": value}));
+    let all = |list: fn(&Template) -> &Vec<Value>, more: &[Value]| {
+        let lists = used.iter().flat_map(|template| list(template));
+        lists.chain(more).cloned().collect::<Vec<_>>()
+    };
+    let mut spec = json!({
+        "metrics": all(|template| &template.metrics, &[]),
+        "args": args.collect::<Vec<_>>(),
+        "dryRun": all(|template| &template.dry_run, &analysis.dry_run),
+        "measurementRetention":
+            all(|template| &template.measurement_retention, &analysis.measurement_retention),
+    });
+    if let Some(fields) = spec.as_object_mut() {
+        fields.retain(|_, list| list.as_array().is_some_and(|list| !list.is_empty()));
+    }
+    Ok(spec)
+}
+
+/// Reads the `spec` of an AnalysisRun, whoever wrote it.
+///
+/// # Errors
+/// Why the run cannot go on.
+pub fn read(spec: &Value) -> Result<RunSpec, ResolveError> {
+    const NAME: &str = "run";
+    let mut fields = spec.clone();
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|field, _| !["terminate", "ttlStrategy"].contains(&field.as_str()));
+    }
+    let kind = "AnalysisTemplate";
+    let document = json!({"kind": kind, "metadata": {"name": NAME}, "spec": fields});
+    let analysis = AnalysisRef {
+        templates: vec![TemplateRef {
+            name: NAME.to_string(),
+            cluster_scope: false,
+        }],
+        ..AnalysisRef::default()
+    };
+    let context = ArgContext {
+        latest_hash: "",
+        stable_hash: "",
+        rollout: &Value::Null,
+    };
+    resolve(&[Template::parse(&document)?], &analysis, &context)
 }
 
 /// The templates referred to and those they refer to, each once: first those of the namespace,
