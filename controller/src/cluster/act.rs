@@ -2,6 +2,7 @@
 //! only where it differs from what is seen. Later kinds wait until earlier ones are seen as written,
 //! so that no request is sent to a version that nothing leads to yet.
 
+mod endpoints;
 mod history;
 mod metadata;
 mod restarts;
@@ -44,6 +45,9 @@ pub(super) struct Acting<'a> {
     pub pods: &'a BTreeMap<String, Pods>,
 }
 
+/// How long until endpoints are looked for again.
+const SOON: Duration = Duration::from_millis(100);
+
 impl Acting<'_> {
     /// Acts; when to act again although nothing changes.
     pub(super) async fn act(&self) -> Result<Option<Duration>, PassError> {
@@ -53,43 +57,47 @@ impl Acting<'_> {
         let moved = self.move_traffic().await;
         scaled?;
         runs?;
-        moved?;
+        let waits = moved?;
         self.tell_revision().await?;
         self.scale_workload().await?;
         self.dress_pods().await?;
         self.forget_old().await?;
-        self.restart_pods().await
+        let restarts = self.restart_pods().await?;
+        Ok([waits, restarts].into_iter().flatten().min())
     }
 
-    /// Services first. What they select must be seen before traffic is sent there.
-    async fn move_traffic(&self) -> Result<(), PassError> {
+    /// Services first. What they select must be seen before traffic is sent there. When to try again
+    /// although nothing changes.
+    async fn move_traffic(&self) -> Result<Option<Duration>, PassError> {
         let mut waits = false;
         for (name, hash) in &self.asked.services {
             waits |= self.select(name, hash).await?;
         }
         if waits {
-            return Ok(());
+            return Ok(None);
         }
-        let writes = self.objects.writes(self.plan, self.asked);
-        let writes = match writes {
+        let writes = match self.objects.writes(self.plan, self.asked) {
             Ok(writes) => writes,
             // Looked at before, so this is about one pass: the object was changed since.
             Err(refusal) => {
                 tracing::warn!(rollout = self.plan.name, refusal, "traffic is not moved");
-                return Ok(());
+                return Ok(None);
             }
         };
         let subsets = writes
             .iter()
-            .any(|write| write.kind == Kind::DestinationRule);
-        let first = match subsets {
-            true => Kind::DestinationRule,
-            false => Kind::VirtualService,
-        };
-        for write in writes.iter().filter(|write| write.kind == first) {
+            .find(|write| write.kind == Kind::DestinationRule);
+        if let Some(write) = subsets {
+            if !self.endpoints_hold(&write.before, &write.after).await? {
+                return Ok(Some(SOON));
+            }
+            self.write(write).await?;
+            return Ok(None);
+        }
+        for write in &writes {
             self.write(write).await?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Makes a Service select a version; whether that was needed.

@@ -31,6 +31,10 @@ pub(super) struct Write {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// The object as it was seen.
+    pub before: Value,
+    /// The object as it is to be.
+    pub after: Value,
     /// The change, which is refused if the object is not the one that was seen.
     pub patch: json_patch::Patch,
 }
@@ -119,6 +123,8 @@ impl Objects {
                 kind: Kind::DestinationRule,
                 namespace: plan.namespace.clone(),
                 name: reference.name.clone(),
+                before: rule.clone(),
+                after,
                 patch,
             }));
         }
@@ -130,6 +136,8 @@ impl Objects {
                 kind: Kind::VirtualService,
                 namespace: namespace_of(reference, plan).to_string(),
                 name: reference.name.clone(),
+                before: object.clone(),
+                after,
                 patch,
             }));
         }
