@@ -159,8 +159,12 @@ fn log_of(namespace: &str, starts: u32) -> String {
     format!("{namespace}/controller-{starts}")
 }
 
+/// With the account and the role that are shipped, and nothing more.
 async fn serin(cluster: &Cluster, namespace: &str, starts: u32) -> Process {
-    let kubeconfig = cluster.kubeconfig().display().to_string();
+    let account = include_str!("../../../../deploy/controller.yaml");
+    cluster.apply(account, namespace).await;
+    let token = cluster.token_for("serin", "serin").await;
+    let kubeconfig = cluster.kubeconfig_of(&token).display().to_string();
     let arguments = [
         "controller",
         "--kubeconfig",
