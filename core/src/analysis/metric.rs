@@ -127,7 +127,7 @@ impl Metric {
             retention: DEFAULT_RETENTION,
             provider: field
                 .required("provider", "what measures, such as prometheus")
-                .and_then(|f| provider(&f, args))?,
+                .and_then(|f| provider(&f, args.in_provider()))?,
             name: name?,
         };
         metric.limits_fit(field, args);
@@ -176,11 +176,21 @@ impl Metric {
 pub(super) enum Args {
     /// A template as written; `{{args.x}}` may stand anywhere.
     Open,
+    /// All but those that come from Secrets, which stand in the provider only.
+    Masked,
     /// After substitution.
     Filled,
 }
 
 impl Args {
+    /// The same within the provider.
+    fn in_provider(self) -> Args {
+        match self {
+            Args::Masked => Args::Open,
+            other => other,
+        }
+    }
+
     /// Whether `text` depends on an argument that is not known yet.
     pub(super) fn unknown(self, text: &str) -> bool {
         self == Args::Open && text.contains("{{")

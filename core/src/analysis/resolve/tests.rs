@@ -1,5 +1,6 @@
 use super::*;
-use serde_json::json;
+use crate::plan::TemplateRef;
+use serde_json::{Value, json};
 
 fn template(kind: &str, name: &str, spec: Value) -> Template {
     let document = json!({"kind": kind, "metadata": {"name": name}, "spec": spec});
