@@ -1,5 +1,6 @@
 //! The command line: arguments come in, an exit code goes out. Each command has a file of its own.
 
+mod controller;
 mod crd;
 mod get;
 mod list;
@@ -36,6 +37,8 @@ pub struct Cli {
 enum Command {
     /// Run the Rollouts of a directory on this machine, with a real Envoy and a real Prometheus
     Local(local::Local),
+    /// Look after a cluster's Rollouts, in the place of Argo Rollouts' controller
+    Controller(controller::Controller),
     /// Show a Rollout: its steps, its revisions, their pods and analysis runs
     Get(get::Get),
     /// List Rollouts
@@ -132,6 +135,7 @@ impl Target {
 pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Local(command) => command.run().await,
+        Command::Controller(command) => command.run().await,
         Command::Get(command) => command.run().await,
         Command::List(command) => command.run().await,
         Command::Status(command) => command.run().await,

@@ -4,6 +4,141 @@
 
 pub mod analysis;
 pub mod istio;
-pub mod lease;
-pub mod metrics;
-pub mod serve;
+
+mod act;
+mod conditions;
+mod context;
+mod identity;
+mod memory;
+mod merge;
+mod reconcile;
+mod related;
+mod router;
+mod services;
+mod sets;
+mod status;
+mod tell;
+mod watched;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::{FutureExt as _, StreamExt as _};
+use kube::Client;
+use kube::runtime::Controller;
+use kube::runtime::controller::{Action, Config, Error};
+use kube::runtime::events::{Recorder, Reporter};
+
+use crate::api::Rollout;
+use context::Context;
+use reconcile::PassError;
+use watched::AllChanges;
+
+/// Which Rollouts are looked after.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The namespace; none: all.
+    pub namespace: Option<String>,
+    /// The instance id that their label has; none: those without.
+    pub instance_id: Option<String>,
+}
+
+/// How many Rollouts are looked after at the same time; a pass waits for the API server mostly.
+const AT_ONCE: u16 = 32;
+
+/// Looks after Rollouts and measures their analysis runs until `stop` ends; passes under way come to
+/// their end. Nothing keeps two controllers of one scope apart: there may be one.
+///
+/// # Errors
+/// If providers of metrics cannot be asked from here at all.
+pub async fn run(
+    client: Client,
+    scope: Scope,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (ask, asked) = tokio::sync::watch::channel(false);
+    let stopped = move || {
+        let mut asked = asked.clone();
+        async move {
+            // An error means that nobody is left to ask.
+            let _ = asked.wait_for(|stop| *stop).await.map(drop);
+        }
+    };
+    let measuring = analysis::run(client.clone(), scope.clone(), stopped());
+    let stopping = async {
+        stop.await;
+        ask.send_replace(true);
+    };
+    let ((), measured, ()) = tokio::join!(keep(client, scope, stopped()), measuring, stopping);
+    measured.context("ask providers of metrics")
+}
+
+/// Keeps the world as decided until `stop` ends.
+async fn keep(
+    client: Client,
+    scope: Scope,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let (watched, changes) = watched::watch(&client, scope.namespace.as_deref());
+    let ready = watched.ready().shared();
+    let reporter = Reporter {
+        controller: "rollouts-controller".to_string(),
+        instance: std::env::var("HOSTNAME").ok(),
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let rollouts = watched.rollouts.clone();
+    let istio = watched.istio.clone();
+    let context = Context::new(client, watched, ready, recorder, scope.instance_id);
+    let AllChanges {
+        rollouts: rollout_changes,
+        sets,
+        services,
+        runs,
+        templates,
+        cluster_templates,
+        virtual_services,
+        destination_rules,
+        deployments,
+    } = changes;
+    let of = related::Related::new(rollouts.clone());
+    let controller = Controller::for_stream(rollout_changes, rollouts)
+        .with_config(Config::default().concurrency(AT_ONCE))
+        .owns_stream(sets)
+        .owns_stream(runs)
+        .watches_stream(services, of.services())
+        .watches_stream(templates, of.templates())
+        .watches_stream(cluster_templates, of.cluster_templates())
+        .watches_stream_with(
+            virtual_services,
+            of.virtual_services(),
+            istio.virtual_service,
+        )
+        .watches_stream_with(
+            destination_rules,
+            of.destination_rules(),
+            istio.destination_rule,
+        )
+        .watches_stream(deployments, of.deployments())
+        .graceful_shutdown_on(stop);
+    let passes = controller.run(reconcile::reconcile, again, Arc::new(context));
+    passes
+        .for_each(|pass| async move {
+            match pass {
+                Ok(_) | Err(Error::ObjectNotFound(_)) => {}
+                // Told where it happened.
+                Err(Error::ReconcilerFailed(..)) => {}
+                Err(error) => tracing::warn!(%error, "watching"),
+            }
+        })
+        .await;
+}
+
+/// A pass that failed is tried again soon, and its error told.
+fn again(rollout: Arc<Rollout>, error: &PassError, _: Arc<Context>) -> Action {
+    const AGAIN: Duration = Duration::from_secs(2);
+    let name = rollout.metadata.name.as_deref().unwrap_or_default();
+    let namespace = rollout.metadata.namespace.as_deref().unwrap_or_default();
+    tracing::warn!(rollout = format!("{namespace}/{name}"), %error, "a pass failed");
+    Action::requeue(AGAIN)
+}

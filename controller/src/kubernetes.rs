@@ -9,7 +9,7 @@ pub mod picture;
 mod proxy;
 pub mod template;
 mod watch;
-mod workload;
+pub(crate) mod workload;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serin_core::analysis::{
-    self, ArgContext, Draft, Measured, Metric, ResolveError, RunSpec, RunStatus, Template,
+    self, ArgContext, Measured, Metric, ResolveError, RunSpec, RunStatus, Template, resolve,
 };
 use serin_core::plan::RunHistory;
 use serin_core::step::WantedRun;
@@ -62,20 +62,6 @@ pub enum Refusal {
     },
 }
 
-/// Gathers what a wanted run is made of.
-///
-/// # Errors
-/// What is not there or has no value.
-pub fn draw_up(wanted: &WantedRun, context: Context<'_>) -> Result<Draft, Refusal> {
-    let args = ArgContext {
-        latest_hash: context.latest,
-        stable_hash: context.stable,
-        rollout: context.rollout,
-    };
-    let draft = Draft::draw_up(context.templates, &wanted.analysis, &args)?;
-    Ok(draft)
-}
-
 /// The spec, if the wanted run can have it.
 ///
 /// # Errors
@@ -92,8 +78,14 @@ pub fn fit(wanted: &WantedRun, spec: RunSpec) -> Result<RunSpec, Refusal> {
 impl Run {
     /// Begins a run; one that cannot begin has ended in Error.
     pub fn begin(wanted: &WantedRun, context: Context<'_>, now: Timestamp) -> Run {
-        let spec = draw_up(wanted, context)
-            .and_then(|draft| Ok(draft.spec_without_cluster()?))
+        let args = ArgContext {
+            latest_hash: context.latest,
+            stable_hash: context.stable,
+            rollout: context.rollout,
+        };
+        let spec = resolve(context.templates, &wanted.analysis, &args);
+        let spec = spec
+            .map_err(Refusal::from)
             .and_then(|spec| fit(wanted, spec));
         let (spec, status) = match spec {
             Ok(spec) => (Some(spec), RunStatus::default()),

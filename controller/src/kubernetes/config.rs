@@ -69,6 +69,19 @@ struct Places {
     in_cluster: bool,
 }
 
+/// A client for the cluster that is meant.
+///
+/// # Errors
+/// If there is none, or what is known of it is of no use.
+pub async fn client(asked: &Asked) -> Result<kube::Client, ConfigError> {
+    crate::http::use_ring();
+    let config = config(asked).await?;
+    let url = config.cluster_url.to_string();
+    kube::Client::try_from(config).map_err(|error| ConfigError::Kubeconfig {
+        why: format!("{}: {error}", url.trim_end_matches('/')),
+    })
+}
+
 /// The configuration of a client for the cluster that is meant: that of the kubeconfig named, of
 /// those in KUBECONFIG, of `~/.kube/config`, or of the pod that this is.
 ///

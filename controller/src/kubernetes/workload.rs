@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::PodTemplate;
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value;
+use serin_core::plan::WorkloadKind;
 
 use super::ClusterError;
 use crate::api::Rollout;
@@ -27,7 +28,6 @@ impl Workload {
     /// # Errors
     /// If it refers to an object of a kind that has no template.
     pub(super) fn of(rollout: &Rollout) -> Result<Workload, ClusterError> {
-        const IN_SPEC: &str = "/spec/template";
         let Some(reference) = &rollout.spec.workload_ref else {
             return Ok(Workload {
                 kind: "rollout",
@@ -43,20 +43,13 @@ impl Workload {
                 .and_then(Value::as_str)
                 .unwrap_or_default()
         };
-        let (kind, resource, pointer) = match text("kind") {
-            "Deployment" => ("deployment", ApiResource::erase::<Deployment>(&()), IN_SPEC),
-            "ReplicaSet" => (
-                "replica set",
-                ApiResource::erase::<ReplicaSet>(&()),
-                IN_SPEC,
-            ),
-            "PodTemplate" => (
-                "pod template",
-                ApiResource::erase::<PodTemplate>(&()),
-                "/template",
-            ),
+        let (kind, of) = match text("kind") {
+            "Deployment" => ("deployment", WorkloadKind::Deployment),
+            "ReplicaSet" => ("replica set", WorkloadKind::ReplicaSet),
+            "PodTemplate" => ("pod template", WorkloadKind::PodTemplate),
             other => return Err(ClusterError::UnknownWorkload(other.to_string())),
         };
+        let (resource, pointer) = resource(of);
         Ok(Workload {
             kind,
             resource,
@@ -70,6 +63,18 @@ impl Workload {
         object.data.pointer(self.pointer).unwrap_or(&Value::Null)
     }
 }
+
+/// Where the API has a kind of workload, and where in it the template is, as JSON pointers have it.
+pub(crate) fn resource(kind: WorkloadKind) -> (ApiResource, &'static str) {
+    match kind {
+        WorkloadKind::Deployment => (ApiResource::erase::<Deployment>(&()), IN_SPEC),
+        WorkloadKind::ReplicaSet => (ApiResource::erase::<ReplicaSet>(&()), IN_SPEC),
+        WorkloadKind::PodTemplate => (ApiResource::erase::<PodTemplate>(&()), "/template"),
+    }
+}
+
+/// Where most objects have their pod template.
+const IN_SPEC: &str = "/spec/template";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! A run as an AnalysisRun's spec says it, its arguments beside its metrics: from templates or from
 //! an object, to what is measured. What comes from Secrets is filled in for one measurement only.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,6 +72,28 @@ impl Draft {
             measurement_retention: list("measurementRetention"),
         };
         report.finish(Some(draft))
+    }
+
+    /// The `spec` of the AnalysisRun, which [`Draft::read`] reads.
+    pub fn document(&self) -> Value {
+        let arg = |(name, value): (&String, &ArgValue)| match value {
+            ArgValue::Text(text) => json!({"name": name, "value": text}),
+            ArgValue::Secret(SecretKey { name: secret, key }) => json!({
+                "name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}},
+            }),
+        };
+        let mut spec = json!({"metrics": self.metrics});
+        let others = [
+            ("args", self.args.iter().map(arg).collect()),
+            ("dryRun", self.dry_run.clone()),
+            ("measurementRetention", self.measurement_retention.clone()),
+        ];
+        for (name, list) in others {
+            if !list.is_empty() {
+                spec[name] = Value::Array(list);
+            }
+        }
+        spec
     }
 
     /// What is measured. Where a Secret's value is to be, its argument stays as it is written.

@@ -121,10 +121,10 @@ impl Release<'_> {
         })
     }
 
-    /// Whether every proxy is known to run the wanted traffic; without a router there is none to ask.
+    /// Whether every proxy is known to run the wanted traffic; without a router it is the Services
+    /// that are known to select what they should.
     pub(super) fn verified(&self) -> bool {
-        self.by_pods()
-            || !self.seen.overtaken && self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
+        !self.seen.overtaken && self.seen.traffic.as_ref() == Some(&self.wanted_traffic())
     }
 
     /// The runs that should exist now: the step's own, and the one beside the steps.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod api_definitions;
 mod harness;
+mod release;
 mod shop;
 mod trial;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         harness::pods::trials(),
         harness::traffic::trials(),
         harness::control_plane::trials(),
+        release::trials(),
     ];
     let trials: Vec<Trial> = trials.into_iter().flatten().collect();
     if trial::any_runs(&trials, &arguments) {

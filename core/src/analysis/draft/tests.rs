@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 
 /// A run with one metric that takes a token from a Secret.
@@ -90,4 +91,28 @@ fn what_an_object_has_wrong_is_told_with_its_path() {
         empty.spec().unwrap_err().to_string(),
         "the templates have no metric, expected at least one"
     );
+}
+
+proptest! {
+    #[test]
+    fn a_draft_is_read_as_it_is_written(
+        texts in prop::collection::btree_map("[a-z]{1,3}", ".*", 0..3),
+        keys in prop::collection::btree_map("[A-Z]{1,3}", ("[a-z]+", "[a-z]+"), 0..3),
+        rules in prop::collection::vec("[a-z.*]+", 0..3),
+        count in 0..3,
+    ) {
+        let secret = |(name, key)| ArgValue::Secret(SecretKey { name, key });
+        let texts = texts.into_iter().map(|(name, text)| (name, ArgValue::Text(text)));
+        let keys = keys.into_iter().map(|(name, key)| (name, secret(key)));
+        let draft = Draft {
+            metrics: (0..count).map(|n| json!({"name": format!("m{n}")})).collect(),
+            args: texts.chain(keys).collect(),
+            dry_run: rules.iter().map(|rule| json!({"metricName": rule})).collect(),
+            measurement_retention: rules
+                .iter()
+                .map(|rule| json!({"metricName": rule, "limit": 1}))
+                .collect(),
+        };
+        prop_assert_eq!(Draft::read(&draft.document()).unwrap(), draft);
+    }
 }

@@ -1,0 +1,66 @@
+//! `serin controller`: looks after a cluster's Rollouts until it is asked to stop.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use crate::cluster::{self, Scope};
+use crate::kubernetes::config;
+use crate::local::asked_to_stop;
+
+/// The options of `serin controller`.
+#[derive(Args, Debug)]
+pub(super) struct Controller {
+    /// The kubeconfig of the cluster [default: KUBECONFIG, ~/.kube/config, then the pod's account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context [default: the one in use]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Look after the Rollouts of this namespace alone [default: those of all namespaces]
+    #[arg(short, long)]
+    namespace: Option<String>,
+    /// Look after Rollouts with this value of argo-rollouts.argoproj.io/controller-instance-id alone
+    /// [default: those without that label]
+    #[arg(long, value_name = "ID")]
+    instance_id: Option<String>,
+}
+
+impl Controller {
+    /// Runs until it is asked to stop.
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        log();
+        let asked = config::Asked {
+            kubeconfig: self.kubeconfig,
+            context: self.context,
+        };
+        let client = config::client(&asked).await?;
+        let scope = Scope {
+            namespace: self.namespace,
+            instance_id: self.instance_id,
+        };
+        tracing::info!(
+            namespace = scope.namespace,
+            instance_id = scope.instance_id,
+            "begins"
+        );
+        cluster::run(client, scope, asked_to_stop()?).await?;
+        tracing::info!("stops");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Log lines for whoever collects them; RUST_LOG chooses others. The library's own spans would stand
+/// in front of every line.
+fn log() {
+    let usual = || EnvFilter::new("info,kube=warn,kube_client=error,kube_runtime=warn");
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| usual()))
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(io::stderr)
+        .init();
+}

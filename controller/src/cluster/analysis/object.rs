@@ -1,0 +1,240 @@
+//! The objects of a Rollout's runs: made of templates and arguments, and read again.
+
+use std::sync::Arc;
+
+use kube::ResourceExt as _;
+use serde::Deserialize as _;
+use serde_json::{Map, Value, json};
+use serin_core::analysis::{ArgContext, RunStatus};
+use serin_core::plan::RunHistory;
+use serin_core::revision::HASH_LABEL;
+use serin_core::step::{RunPhase, RunSeen, WantedRun};
+use serin_core::time::Timestamp;
+
+use super::status;
+use super::templates::{Beginning, Templates};
+use crate::api::AnalysisRun;
+use crate::cluster::reconcile::INSTANCE_ID;
+use crate::cluster::sets::REVISION;
+
+/// What a new run is made of.
+pub(crate) struct Making<'a> {
+    /// The run that is wanted.
+    pub wanted: &'a WantedRun,
+    /// The Rollout's document.
+    pub rollout: &'a Value,
+    /// All templates that it may refer to.
+    pub templates: &'a Templates,
+    /// The template hash of the version on trial.
+    pub latest: &'a str,
+    /// The stable template hash.
+    pub stable: &'a str,
+    /// The revision number on trial.
+    pub revision: u64,
+    /// The time now.
+    pub now: Timestamp,
+}
+
+/// The AnalysisRun to create; one that cannot begin has ended in Error.
+pub(crate) fn object(making: &Making<'_>) -> Value {
+    let (wanted, rollout) = (making.wanted, making.rollout);
+    let context = ArgContext {
+        latest_hash: making.latest,
+        stable_hash: making.stable,
+        rollout,
+    };
+    let Beginning { draft, refusal } = making.templates.begin(wanted, &context);
+    let metadata = &rollout["metadata"];
+    let mut object = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+        "metadata": {
+            "name": wanted.name, "namespace": metadata["namespace"],
+            "labels": labels(making), "annotations": annotations(making),
+            "ownerReferences": [{
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+                "name": metadata["name"], "uid": metadata["uid"],
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+        "spec": draft.document(),
+    });
+    if let Some(why) = refusal {
+        let refused = RunStatus::refused(why, making.now);
+        object["status"] = Value::Object(status::written(&refused));
+    }
+    object
+}
+
+fn labels(making: &Making<'_>) -> Map<String, Value> {
+    let selector = &making.rollout["spec"]["selector"]["matchLabels"];
+    let mut labels = selector.as_object().cloned().unwrap_or_default();
+    let own = &making.wanted.analysis.metadata.labels;
+    labels.extend(own.iter().map(|(key, value)| (key.clone(), json!(value))));
+    let mut set = |key: &str, value: Value| labels.insert(key.to_string(), value);
+    set(HASH_LABEL, json!(making.latest));
+    match making.wanted.step {
+        Some(step) => {
+            set("rollout-type", json!("Step"));
+            set("step-index", json!(step.to_string()));
+        }
+        None => {
+            set("rollout-type", json!("Background"));
+        }
+    }
+    let instance = &making.rollout["metadata"]["labels"][INSTANCE_ID];
+    if instance.is_string() {
+        set(INSTANCE_ID, instance.clone());
+    }
+    labels
+}
+
+fn annotations(making: &Making<'_>) -> Map<String, Value> {
+    let own = &making.wanted.analysis.metadata.annotations;
+    let own = own.iter().map(|(key, value)| (key.clone(), json!(value)));
+    let revision = (REVISION.to_string(), json!(making.revision.to_string()));
+    own.chain([revision]).collect()
+}
+
+/// What a decision needs to know of a run.
+pub(crate) fn seen(run: &AnalysisRun) -> RunSeen {
+    let status = run.status.as_ref();
+    let message = status.and_then(|status| status.message.clone());
+    RunSeen {
+        phase: status.map_or(RunPhase::Pending, |status| phase(&status.phase)),
+        message: message.unwrap_or_default(),
+    }
+}
+
+fn phase(text: &str) -> RunPhase {
+    RunPhase::deserialize(&json!(text)).unwrap_or_default()
+}
+
+/// The ended runs that are not remembered: those beyond the history, the oldest first, and those of
+/// versions that are gone. The version on trial reads the verdicts of its own again in every pass.
+pub(crate) fn surplus(
+    runs: &[Arc<AnalysisRun>],
+    history: RunHistory,
+    current: &str,
+    is_known: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let hash = |run: &AnalysisRun| run.labels().get(HASH_LABEL).cloned().unwrap_or_default();
+    let ended = runs.iter().filter(|run| seen(run).phase.completed());
+    let mut ended: Vec<&Arc<AnalysisRun>> = ended.filter(|run| hash(run) != current).collect();
+    ended.sort_by_key(|run| (run.creation_timestamp(), run.name_any()));
+    let (orphans, ended): (Vec<_>, Vec<_>) =
+        ended.into_iter().partition(|run| !is_known(&hash(run)));
+    let mut gone: Vec<String> = orphans.iter().map(|run| run.name_any()).collect();
+    for (good, kept) in [(true, history.successful), (false, history.unsuccessful)] {
+        let of_kind = |run: &&&Arc<AnalysisRun>| (seen(run).phase == RunPhase::Successful) == good;
+        let names: Vec<String> = ended
+            .iter()
+            .filter(of_kind)
+            .map(|run| run.name_any())
+            .collect();
+        let many = names.len().saturating_sub(kept);
+        gone.extend(names.into_iter().take(many));
+    }
+    gone
+}
+
+#[cfg(test)]
+mod tests {
+    use serin_core::analysis::{Draft, Provider};
+    use serin_core::plan::{AnalysisRef, TemplateRef};
+
+    use super::*;
+
+    fn made(step: Option<usize>, metric: Value) -> Value {
+        let template = json!({
+            "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
+            "spec": {"args": [{"name": "host"}], "metrics": [metric]},
+        });
+        let wanted = WantedRun {
+            name: "shop-two-2-1".into(),
+            step,
+            analysis: AnalysisRef {
+                templates: vec![TemplateRef {
+                    name: "errors".into(),
+                    cluster_scope: false,
+                }],
+                args: vec![json!({"name": "host", "value": "shop"})],
+                ..AnalysisRef::default()
+            },
+        };
+        let rollout = json!({
+            "metadata": {"name": "shop", "namespace": "web", "uid": "u"},
+            "spec": {"selector": {"matchLabels": {"app": "shop"}}},
+        });
+        object(&Making {
+            wanted: &wanted,
+            rollout: &rollout,
+            templates: &Templates::from_iter([template]),
+            latest: "two",
+            stable: "one",
+            revision: 2,
+            now: Timestamp(1_000),
+        })
+    }
+
+    fn metric() -> Value {
+        json!({"name": "errors", "successCondition": "result[0] < 1",
+            "provider": {"prometheus": {"address": "http://p", "query": "up{host=\"{{args.host}}\"}"}}})
+    }
+
+    #[test]
+    fn a_run_is_what_argo_rollouts_makes_and_can_be_read_again() {
+        let run = made(Some(1), metric());
+        let labels =
+            json!({"app": "shop", HASH_LABEL: "two", "rollout-type": "Step", "step-index": "1"});
+        assert_eq!(run["metadata"]["labels"], labels);
+        assert_eq!(run["metadata"]["annotations"], json!({REVISION: "2"}));
+        assert_eq!(
+            run["spec"]["args"],
+            json!([{"name": "host", "value": "shop"}])
+        );
+        assert_eq!(run["spec"]["metrics"][0], metric(), "as in the template");
+        let spec = Draft::read(&run["spec"]).unwrap().spec().unwrap();
+        let Provider::Prometheus(query) = &spec.metrics[0].provider;
+        assert_eq!(query.query, "up{host=\"shop\"}");
+    }
+
+    #[test]
+    fn one_that_cannot_begin_has_ended_and_says_why() {
+        let mut metric = metric();
+        metric["interval"] = json!("5s");
+        let run = made(Some(1), metric);
+        assert_eq!(run["status"]["phase"], "Error");
+        assert_eq!(run["status"]["completedAt"], "1970-01-01T00:00:01Z");
+        let message = run["status"]["message"].as_str().unwrap();
+        assert!(message.contains("runs indefinitely"), "{message}");
+    }
+
+    #[test]
+    fn runs_beyond_the_history_go_the_oldest_first() {
+        let run = |name: &str, hash: &str, phase: &str, second: u32| {
+            let run = json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+                "metadata": {"name": name, "labels": {HASH_LABEL: hash},
+                    "creationTimestamp": format!("2026-01-01T00:00:0{second}Z")},
+                "spec": {"metrics": []}, "status": {"phase": phase},
+            });
+            Arc::new(serde_json::from_value(run).unwrap())
+        };
+        let runs = [
+            run("a", "one", "Successful", 1),
+            run("b", "one", "Successful", 2),
+            run("c", "one", "Failed", 3),
+            run("d", "gone", "Failed", 4),
+            run("e", "two", "Failed", 5),
+            run("f", "one", "Running", 0),
+        ];
+        let history = RunHistory {
+            successful: 1,
+            unsuccessful: 1,
+        };
+        assert_eq!(
+            surplus(&runs, history, "two", |hash| hash != "gone"),
+            ["d", "a"]
+        );
+    }
+}

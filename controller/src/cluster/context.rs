@@ -1,0 +1,131 @@
+//! What every pass has at hand: the client, what is held of the cluster, and notes on each Rollout
+//! that only save work or tell something once; a controller that starts again does without them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Shared};
+use kube::Client;
+use kube::runtime::events::Recorder;
+use tokio::time::Instant;
+
+use super::memory::Asked;
+use super::watched::Watched;
+
+/// What every pass has at hand.
+pub(super) struct Context {
+    pub client: Client,
+    pub watched: Watched,
+    /// Ends once everything is held that a pass looks at.
+    pub ready: Shared<BoxFuture<'static, ()>>,
+    pub recorder: Recorder,
+    pub instance_id: Option<String>,
+    notes: Mutex<HashMap<String, Notes>>,
+}
+
+/// Notes on one Rollout.
+#[derive(Debug, Default)]
+struct Notes {
+    /// The resource version that was written last.
+    written: Option<u64>,
+    /// Since when the objects show what was asked for.
+    shown: Option<(Asked, Instant)>,
+    /// What the log was told last.
+    told: Option<String>,
+    /// What keeps its ReplicaSets from being as they should.
+    failure: Option<String>,
+}
+
+/// How long istiod takes to tell every proxy of what is in the API server: it gathers changes for
+/// 100 ms (PILOT_DEBOUNCE_AFTER) and then pushes them.
+const SPREADING: Duration = Duration::from_secs(1);
+
+impl Context {
+    pub(super) fn new(
+        client: Client,
+        watched: Watched,
+        ready: Shared<BoxFuture<'static, ()>>,
+        recorder: Recorder,
+        instance_id: Option<String>,
+    ) -> Context {
+        Context {
+            client,
+            watched,
+            ready,
+            recorder,
+            instance_id,
+            notes: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// How long it takes until every proxy can be taken to run what the objects show; zero if they
+    /// do, none while the objects show something else.
+    pub(super) fn spreading(&self, uid: &str, asked: &Asked, shows: bool) -> Option<Duration> {
+        self.note(uid, |notes| {
+            if !shows {
+                notes.shown = None;
+                return None;
+            }
+            let now = Instant::now();
+            let since = match &notes.shown {
+                Some((before, since)) if before == asked => *since,
+                _ => {
+                    notes.shown = Some((asked.clone(), now));
+                    now
+                }
+            };
+            Some(SPREADING.saturating_sub(now - since))
+        })
+    }
+
+    /// Takes note of the resource version that a write came to.
+    pub(super) fn wrote(&self, uid: &str, version: Option<&str>) {
+        if let Some(version) = version.and_then(|version| version.parse().ok()) {
+            self.note(uid, |notes| notes.written = Some(version));
+        }
+    }
+
+    /// Whether what is held of a Rollout is older than what was written of it last.
+    pub(super) fn is_behind(&self, uid: &str, version: Option<&str>) -> bool {
+        let version: Option<u64> = version.and_then(|version| version.parse().ok());
+        self.note(
+            uid,
+            |notes| matches!((notes.written, version), (Some(w), Some(v)) if v < w),
+        )
+    }
+
+    /// Whether this is news for the log; it is told once.
+    pub(super) fn is_news(&self, uid: &str, text: &str) -> bool {
+        self.note(uid, |notes| {
+            let news = notes.told.as_deref() != Some(text);
+            notes.told = Some(text.to_string());
+            news
+        })
+    }
+
+    /// What keeps a Rollout's ReplicaSets from being as they should.
+    pub(super) fn failure(&self, uid: &str) -> Option<String> {
+        self.note(uid, |notes| notes.failure.clone())
+    }
+
+    /// Takes note of it; whether it is another than before.
+    pub(super) fn fail(&self, uid: &str, failure: Option<String>) -> bool {
+        self.note(uid, |notes| {
+            let changed = notes.failure != failure;
+            notes.failure = failure;
+            changed
+        })
+    }
+
+    /// Forgets a Rollout that is gone.
+    pub(super) fn forget(&self, uid: &str) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.remove(uid);
+    }
+
+    fn note<T>(&self, uid: &str, use_of: impl FnOnce(&mut Notes) -> T) -> T {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        use_of(notes.entry(uid.to_string()).or_default())
+    }
+}

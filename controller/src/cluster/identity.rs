@@ -1,0 +1,125 @@
+//! Which ReplicaSet has the template that is asked for. Whoever made it, it keeps its pods: the API
+//! server itself fills in what a template leaves out, and then they can be compared.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use serin_core::plan::Plan;
+use serin_core::revision;
+
+use super::sets::{self, Making};
+
+/// A version, as its ReplicaSet is labelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    /// The template hash in its labels.
+    pub hash: String,
+    /// The hash of the template as it is written now.
+    pub written: String,
+}
+
+/// Why it is not known which version is asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IdentityError {
+    /// The API server refuses the template.
+    #[error("spec.template: {0}")]
+    Refused(String),
+    /// It cannot be asked.
+    #[error(transparent)]
+    Unknown(#[from] kube::Error),
+}
+
+/// The version that a plan asks for. `known` are the Rollout's ReplicaSets, `collisions` says how
+/// often a new name was taken.
+///
+/// # Errors
+/// If the API server refuses the template, or does not answer.
+pub(super) async fn identify(
+    client: &Client,
+    plan: &Plan,
+    rollout: &Value,
+    selector: &Value,
+    known: &[Arc<ReplicaSet>],
+    collisions: u64,
+) -> Result<Version, IdentityError> {
+    let written = match collisions {
+        0 => revision::hash(&plan.template),
+        many => revision::hash(&json!({"template": plan.template, "collisions": many})),
+    };
+    let same = |set: &&Arc<ReplicaSet>| set.annotations().get(sets::TEMPLATE) == Some(&written);
+    if let Some(hash) = known.iter().find(same).and_then(|set| sets::hash_of(set)) {
+        let hash = hash.to_string();
+        return Ok(Version { hash, written });
+    }
+    let making = Making {
+        plan,
+        rollout,
+        selector,
+        hash: &written,
+        written: &written,
+        revision: 0,
+        replicas: 0,
+        role: &Default::default(),
+        apart_from: None,
+    };
+    let filled_in = filled_in(client, plan, sets::object(&making)).await?;
+    let template = sets::bare(&filled_in);
+    let alike = match known.is_empty() {
+        true => None,
+        false => alike(client, plan, known, &template).await?,
+    };
+    let hash = alike.unwrap_or_else(|| written.clone());
+    Ok(Version { hash, written })
+}
+
+/// A ReplicaSet as the API server would store it.
+async fn filled_in(client: &Client, plan: &Plan, mut set: Value) -> Result<Value, IdentityError> {
+    // Its name may be taken, which is no matter here.
+    if let Some(metadata) = set["metadata"].as_object_mut() {
+        metadata.remove("name");
+        metadata.insert("generateName".to_string(), json!(format!("{}-", plan.name)));
+    }
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let set: DynamicObject = serde_json::from_value(set).map_err(kube::Error::SerdeError)?;
+    match api(client, plan).create(&dry, &set).await {
+        Ok(set) => Ok(serde_json::to_value(set).map_err(kube::Error::SerdeError)?),
+        Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 => {
+            Err(IdentityError::Refused(status.message.clone()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The hash of one that has this template.
+async fn alike(
+    client: &Client,
+    plan: &Plan,
+    known: &[Arc<ReplicaSet>],
+    template: &Value,
+) -> Result<Option<String>, kube::Error> {
+    let labelled = ListParams::default().labels(revision::HASH_LABEL);
+    let listed = api(client, plan).list(&labelled).await?;
+    let own = |set: &&DynamicObject| known.iter().any(|known| known.uid() == set.uid());
+    let mut alike: Vec<(i64, String)> = Vec::new();
+    for set in listed.iter().filter(own) {
+        let value = serde_json::to_value(set).map_err(kube::Error::SerdeError)?;
+        let hash = set.labels().get(revision::HASH_LABEL).cloned();
+        if let (true, Some(hash)) = (sets::bare(&value) == *template, hash) {
+            let created = set.creation_timestamp();
+            alike.push((created.map_or(0, |at| at.0.as_second()), hash));
+        }
+    }
+    // Of several, the oldest, as Argo Rollouts and Deployments choose.
+    Ok(alike.into_iter().min().map(|(_, hash)| hash))
+}
+
+fn api(client: &Client, plan: &Plan) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<ReplicaSet>(&());
+    Api::namespaced_with(client.clone(), &plan.namespace, &kind)
+}

@@ -1,1 +1,0 @@
-//! Who leads: one of several controllers holds a Lease and acts.

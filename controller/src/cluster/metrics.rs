@@ -1,1 +1,0 @@
-//! What the controller counts, with the names of Argo Rollouts and those it lacks.

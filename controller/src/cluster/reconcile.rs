@@ -1,0 +1,491 @@
+//! One pass over one Rollout. It observes, decides, stores and acts, in that order: what is done is
+//! stored first, so whoever goes on after a crash knows what was asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::runtime::controller::Action;
+use serde_json::{Map, Value, json};
+use serin_core::plan::{Plan, Router, Workload, WorkloadRef};
+use serin_core::step::{Decision, Observation, RunSeen, SetSeen, Traffic, step};
+use serin_core::time::Timestamp;
+
+use super::act::Acting;
+use super::context::Context;
+use super::identity::{self, IdentityError, Version};
+use super::memory::{self, Memory, Origin};
+use super::merge;
+use super::router::{self, Objects};
+use super::sets;
+use super::status::{self, Facts, Pods};
+use super::watched::Holding;
+use super::{analysis, tell};
+use crate::api::Rollout;
+use crate::clock;
+use crate::kubernetes::workload;
+
+/// The label that says which controller looks after a Rollout; none: the one without an id.
+pub(super) const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+
+/// Why a pass came to no end. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PassError {
+    /// The API server did not do what it was asked.
+    #[error("{what}: {source}")]
+    Api {
+        /// What it was asked.
+        what: String,
+        /// Its answer.
+        source: kube::Error,
+    },
+    /// An object was changed since it was seen.
+    #[error("{what} was changed meanwhile")]
+    Stale {
+        /// Which.
+        what: String,
+    },
+    /// An object cannot be written as JSON, or read.
+    #[error("read {what}: {source}")]
+    Json {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl PassError {
+    pub(super) fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> PassError {
+        let what = what.into();
+        move |source| PassError::Api { what, source }
+    }
+
+    /// Whether somebody else was faster: what is held is old, and there is nothing to tell.
+    pub(super) fn is_conflict(&self) -> bool {
+        match self {
+            PassError::Stale { .. } => true,
+            PassError::Api {
+                source: kube::Error::Api(status),
+                ..
+            } => status.is_conflict(),
+            _ => false,
+        }
+    }
+}
+
+/// How long until a pass that came too early is tried again.
+const SOON: Duration = Duration::from_millis(50);
+
+/// One pass over one Rollout.
+///
+/// # Errors
+/// If the API server does not do what it is asked.
+pub(super) async fn reconcile(
+    rollout: Arc<Rollout>,
+    context: Arc<Context>,
+) -> Result<Action, PassError> {
+    context.ready.clone().await;
+    let uid = rollout.uid().unwrap_or_default();
+    let gone = rollout.metadata.deletion_timestamp.is_some();
+    if gone || rollout.labels().get(INSTANCE_ID) != context.instance_id.as_ref() {
+        context.forget(&uid);
+        return Ok(Action::await_change());
+    }
+    if context.is_behind(&uid, rollout.resource_version().as_deref()) {
+        return Ok(Action::requeue(SOON * 20));
+    }
+    let pass = Pass::over(&rollout, &uid, &context)?;
+    match pass.run().await {
+        Ok(Some(again)) => Ok(Action::requeue(again.max(SOON))),
+        Ok(None) => Ok(Action::await_change()),
+        Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
+        Err(error) => Err(error),
+    }
+}
+
+/// What one pass works with.
+pub(super) struct Pass<'a> {
+    pub context: &'a Context,
+    pub rollout: &'a Rollout,
+    pub uid: &'a str,
+    /// The Rollout as JSON.
+    pub document: Value,
+    /// Its status.
+    pub status: Map<String, Value>,
+    pub now: Timestamp,
+}
+
+/// A workload that a Rollout's template is from.
+pub(super) struct Source {
+    pub object: DynamicObject,
+    pub template: Value,
+    pub selector: Option<Value>,
+}
+
+/// What a pass knows once it has looked.
+struct Seen {
+    objects: Objects,
+    sets: BTreeMap<String, SetSeen>,
+    pods: BTreeMap<String, Pods>,
+    runs: BTreeMap<String, RunSeen>,
+    version: Version,
+}
+
+/// What is to be tried again later, or the reasons why the Rollout is refused.
+enum Look<T> {
+    Seen(T),
+    Early,
+    Refused(Vec<String>),
+}
+
+impl<'a> Pass<'a> {
+    fn over(rollout: &'a Rollout, uid: &'a str, context: &'a Context) -> Result<Self, PassError> {
+        let document = serde_json::to_value(rollout).map_err(|source| PassError::Json {
+            what: "the Rollout",
+            source,
+        })?;
+        let status = document.get("status").and_then(Value::as_object);
+        let status = status.cloned().unwrap_or_default();
+        Ok(Pass {
+            context,
+            rollout,
+            uid,
+            document,
+            status,
+            now: clock::now(),
+        })
+    }
+
+    /// Runs the pass; when to look again although nothing changes.
+    async fn run(&self) -> Result<Option<Duration>, PassError> {
+        let source = match self.source().await? {
+            Look::Seen(source) => source,
+            Look::Early => return Ok(Some(SOON)),
+            Look::Refused(why) => return self.refuse(&why).await,
+        };
+        let namespace = self.rollout.namespace().unwrap_or_default();
+        let workload = source.as_ref().map(|source| Workload {
+            template: &source.template,
+            selector: source.selector.as_ref(),
+        });
+        let plan = match Plan::parse_with(&self.document, &namespace, workload) {
+            Ok(plan) => plan,
+            Err(errors) => {
+                let told = errors.0.iter().map(ToString::to_string).collect::<Vec<_>>();
+                return self.refuse(&told).await;
+            }
+        };
+        let selector = match &self.document["spec"]["selector"] {
+            Value::Null => source.as_ref().and_then(|source| source.selector.clone()),
+            selector => Some(selector.clone()),
+        };
+        let selector = selector.unwrap_or_default();
+        let seen = match self.look(&plan, &selector).await? {
+            Look::Seen(seen) => seen,
+            Look::Early => return Ok(Some(SOON)),
+            Look::Refused(why) => return self.refuse(&why).await,
+        };
+        self.decide(&plan, &selector, source.as_ref(), &seen).await
+    }
+
+    /// The workload that the template is from, if it is from one.
+    async fn source(&self) -> Result<Look<Option<Source>>, PassError> {
+        let reference = match WorkloadRef::of(&self.document) {
+            Ok(None) => return Ok(Look::Seen(None)),
+            Ok(Some(reference)) => reference,
+            Err(errors) => {
+                return Ok(Look::Refused(
+                    errors.0.iter().map(ToString::to_string).collect(),
+                ));
+            }
+        };
+        let (kind, pointer) = workload::resource(reference.kind);
+        let namespace = self.rollout.namespace().unwrap_or_default();
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.context.client.clone(), &namespace, &kind);
+        let found = api.get_opt(&reference.name).await;
+        let found = found.map_err(PassError::api(format!(
+            "get {} {}",
+            kind.kind, reference.name
+        )))?;
+        let Some(object) = found else {
+            return Ok(Look::Refused(vec![format!(
+                "spec.workloadRef: {} {:?} is not found in namespace {namespace:?}, expected one \
+                 that is there (create it)",
+                kind.kind, reference.name
+            )]));
+        };
+        let value = serde_json::to_value(&object).map_err(|source| PassError::Json {
+            what: "the workload",
+            source,
+        })?;
+        Ok(Look::Seen(Some(Source {
+            template: value.pointer(pointer).cloned().unwrap_or_default(),
+            selector: value.pointer("/spec/selector").cloned(),
+            object,
+        })))
+    }
+
+    /// Looks at everything that belongs to the Rollout.
+    async fn look(&self, plan: &Plan, selector: &Value) -> Result<Look<Seen>, PassError> {
+        let watched = &self.context.watched;
+        let istio = matches!(plan.router, Router::Istio(_));
+        if istio && watched.holds_istio() == Holding::Soon {
+            return Ok(Look::Early);
+        }
+        let objects = match Objects::look(watched, plan) {
+            Ok(objects) => objects,
+            Err(why) => return Ok(Look::Refused(why)),
+        };
+        let owned = watched.sets_of(self.rollout);
+        let collisions = self.status.get("collisionCount").and_then(Value::as_u64);
+        let version = identity::identify(
+            &self.context.client,
+            plan,
+            &self.document,
+            selector,
+            &owned,
+            collisions.unwrap_or(0),
+        );
+        let version = match version.await {
+            Ok(version) => version,
+            Err(refused @ IdentityError::Refused(_)) => {
+                return Ok(Look::Refused(vec![refused.to_string()]));
+            }
+            Err(IdentityError::Unknown(source)) => {
+                return Err(PassError::api("have a ReplicaSet filled in")(source));
+            }
+        };
+        let mut sets = BTreeMap::new();
+        let mut pods = BTreeMap::new();
+        let leaving = |set: &k8s_openapi::api::apps::v1::ReplicaSet| {
+            set.metadata.deletion_timestamp.is_some()
+        };
+        for set in owned.iter().filter(|set| !leaving(set)) {
+            if let Some(hash) = sets::hash_of(set) {
+                sets.insert(hash.to_string(), sets::seen(set));
+                pods.insert(hash.to_string(), sets::pods(set));
+            }
+        }
+        let runs = watched.runs_of(self.rollout);
+        let runs = runs.iter().map(|run| (run.name_any(), analysis::seen(run)));
+        Ok(Look::Seen(Seen {
+            objects,
+            sets,
+            pods,
+            runs: runs.collect(),
+            version,
+        }))
+    }
+
+    /// Decides, stores and acts.
+    async fn decide(
+        &self,
+        plan: &Plan,
+        selector: &Value,
+        source: Option<&Source>,
+        seen: &Seen,
+    ) -> Result<Option<Duration>, PassError> {
+        let (mut memory, mut spreading) = self.remember(plan, seen);
+        let overtaken = memory.asked.as_ref().map(|asked| &asked.traffic) != memory.known.as_ref()
+            || spreading.is_none() && memory.known.is_some();
+        let observation = Observation {
+            state: memory.state.clone(),
+            template: seen.version.hash.clone(),
+            sets: seen.sets.clone(),
+            runs: seen.runs.clone(),
+            traffic: memory.known.clone(),
+            overtaken,
+        };
+        let decision = step(plan, &observation, self.now);
+        let asked = router::asked(plan, &decision);
+        if memory.asked.as_ref() != Some(&asked) {
+            spreading = None;
+        }
+        memory.state = decision.state.clone();
+        memory.asked = Some(asked.clone());
+
+        self.store(plan, selector, source, seen, &decision, &memory)
+            .await?;
+        tell::tell(self, &decision).await;
+        let acting = Acting {
+            pass: self,
+            plan,
+            selector,
+            source,
+            decision: &decision,
+            asked: &asked,
+            objects: &seen.objects,
+            version: &seen.version,
+            pods: &seen.pods,
+        };
+        let later = acting.act().await?;
+        let spreading = spreading.filter(|left| !left.is_zero());
+        Ok([decision.look_again, spreading, later]
+            .into_iter()
+            .flatten()
+            .min())
+    }
+
+    /// What is remembered, with what the objects show of what was asked for; and how long it takes
+    /// until every proxy can be taken to run it, none if the objects do not show it.
+    fn remember(&self, plan: &Plan, seen: &Seen) -> (Memory, Option<Duration>) {
+        let mut memory = match memory::read(self.rollout.status.as_ref(), plan, self.now) {
+            Origin::New => Memory::default(),
+            Origin::Stored(memory) => *memory,
+            Origin::TakenOver(mut state) => {
+                let owned = self.context.watched.sets_of(self.rollout);
+                let owned = owned
+                    .iter()
+                    .filter_map(|set| Some((sets::hash_of(set)?, &**set)));
+                state.scale_down_at = sets::deadlines(owned);
+                let known = seen.objects.left_behind(plan, &state);
+                Memory {
+                    known: known.or_else(|| pods_alone(plan, &state.stable)),
+                    state: *state,
+                    asked: None,
+                }
+            }
+        };
+        let Some(asked) = &memory.asked else {
+            return (memory, None);
+        };
+        let shows = seen.objects.show(plan, asked);
+        let spreading = self.context.spreading(self.uid, asked, shows);
+        let same = memory
+            .known
+            .as_ref()
+            .is_none_or(|known| *known == asked.traffic);
+        let by_pods = plan.router == Router::ReplicaRatio;
+        let spreading = match spreading {
+            Some(_) if same || by_pods => Some(Duration::ZERO),
+            other => other,
+        };
+        if spreading == Some(Duration::ZERO) {
+            memory.known = Some(asked.traffic.clone());
+        }
+        (memory, spreading)
+    }
+
+    /// Writes the status, if it says something else.
+    async fn store(
+        &self,
+        plan: &Plan,
+        selector: &Value,
+        source: Option<&Source>,
+        seen: &Seen,
+        decision: &Decision,
+        memory: &Memory,
+    ) -> Result<(), PassError> {
+        let facts = Facts {
+            plan,
+            decision,
+            memory,
+            before: &self.status,
+            generation: self.rollout.metadata.generation.unwrap_or(0),
+            workload_generation: source
+                .map(|source| source.object.metadata.generation.unwrap_or(0)),
+            pods: &seen.pods,
+            runs: &seen.runs,
+            selector: selector_text(selector),
+            failure: self.context.failure(self.uid),
+            now: self.now,
+        };
+        self.write_status(status::status(&facts)).await
+    }
+
+    /// Tells why the Rollout is not carried out; nothing of it is touched.
+    async fn refuse(&self, why: &[String]) -> Result<Option<Duration>, PassError> {
+        let name = self.rollout.name_any();
+        let why = format!("Rollout {name:?} is not carried out: {}", why.join("; "));
+        let generation = self.rollout.metadata.generation.unwrap_or(0);
+        self.write_status(status::refused(&self.status, &why, generation, self.now))
+            .await?;
+        if self.context.is_news(self.uid, &why) {
+            tell::refused(self, &why).await;
+        }
+        Ok(None)
+    }
+
+    /// Writes a status over the one that was read; nothing if they are the same.
+    async fn write_status(&self, after: Map<String, Value>) -> Result<(), PassError> {
+        let Some(patch) = merge::patch(&self.status, &after) else {
+            return Ok(());
+        };
+        let patch = json!({
+            "metadata": {"resourceVersion": self.rollout.resource_version()},
+            "status": patch,
+        });
+        let api = self.rollouts();
+        let params = PatchParams::default();
+        let name = self.rollout.name_any();
+        let written = api
+            .patch_status(&name, &params, &Patch::Merge(&patch))
+            .await;
+        let written = written.map_err(PassError::api("write the status"))?;
+        self.context
+            .wrote(self.uid, written.resource_version().as_deref());
+        Ok(())
+    }
+
+    pub(super) fn rollouts(&self) -> Api<Rollout> {
+        let namespace = self.rollout.namespace().unwrap_or_default();
+        Api::namespaced(self.context.client.clone(), &namespace)
+    }
+}
+
+/// Where no router moves traffic, stable's pods get it.
+fn pods_alone(plan: &Plan, stable: &str) -> Option<Traffic> {
+    (plan.router == Router::ReplicaRatio && !stable.is_empty()).then(|| Traffic {
+        stable: stable.to_string(),
+        canary: None,
+    })
+}
+
+/// A selector as the scale subresource has it: labels with commas between.
+fn selector_text(selector: &Value) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let labels = labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+    let expressions = selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let expressions = expressions.map(|expression| {
+        let text = |field: &str| expression[field].as_str().unwrap_or_default();
+        let values = expression["values"].as_array().into_iter().flatten();
+        let values = values
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(",");
+        match text("operator") {
+            "In" => format!("{} in ({values})", text("key")),
+            "NotIn" => format!("{} notin ({values})", text("key")),
+            "Exists" => text("key").to_string(),
+            _ => format!("!{}", text("key")),
+        }
+    });
+    labels.chain(expressions).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_is_written_as_clients_of_scale_read_it() {
+        let selector = json!({
+            "matchLabels": {"app": "shop", "tier": "web"},
+            "matchExpressions": [
+                {"key": "zone", "operator": "In", "values": ["a", "b"]},
+                {"key": "old", "operator": "DoesNotExist"},
+            ],
+        });
+        assert_eq!(
+            selector_text(&selector),
+            "app=shop,tier=web,zone in (a,b),!old"
+        );
+    }
+}

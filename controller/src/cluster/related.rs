@@ -1,0 +1,229 @@
+//! Which Rollouts an object has to do with: those whose manifests name it.
+
+use std::collections::HashSet;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{DynamicObject, PartialObjectMeta};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt as _};
+use serde_json::Value;
+
+use crate::api::{AnalysisTemplate, ClusterAnalysisTemplate, Free, Rollout};
+
+/// Finds the Rollouts that name an object.
+#[derive(Clone)]
+pub(super) struct Related {
+    rollouts: Store<Rollout>,
+}
+
+type Found = Vec<ObjectRef<Rollout>>;
+
+impl Related {
+    pub(super) fn new(rollouts: Store<Rollout>) -> Related {
+        Related { rollouts }
+    }
+
+    pub(super) fn services(&self) -> impl Fn(Service) -> Found + Send + Sync + use<> {
+        self.of("Service", names_service)
+    }
+
+    pub(super) fn templates(&self) -> impl Fn(AnalysisTemplate) -> Found + Send + Sync + use<> {
+        self.of("AnalysisTemplate", names_template)
+    }
+
+    pub(super) fn cluster_templates(
+        &self,
+    ) -> impl Fn(ClusterAnalysisTemplate) -> Found + Send + Sync + use<> {
+        self.of("ClusterAnalysisTemplate", names_template)
+    }
+
+    pub(super) fn virtual_services(&self) -> impl Fn(DynamicObject) -> Found + Send + Sync + use<> {
+        self.of("VirtualService", names_virtual_service)
+    }
+
+    pub(super) fn destination_rules(
+        &self,
+    ) -> impl Fn(DynamicObject) -> Found + Send + Sync + use<> {
+        self.of("DestinationRule", names_rule)
+    }
+
+    pub(super) fn deployments(
+        &self,
+    ) -> impl Fn(PartialObjectMeta<Deployment>) -> Found + Send + Sync + use<> {
+        self.of("Deployment", names_workload)
+    }
+
+    fn of<K: Resource>(
+        &self,
+        kind: &'static str,
+        names: fn(&Rollout, &Named<'_>) -> bool,
+    ) -> impl Fn(K) -> Found + Send + Sync + use<K> {
+        let rollouts = self.rollouts.clone();
+        move |object: K| {
+            let namespace = object.namespace();
+            let name = object.name_any();
+            let named = Named {
+                kind,
+                namespace: namespace.as_deref(),
+                name: &name,
+            };
+            let found = rollouts.state_filter(|rollout| names(rollout, &named));
+            let refs: HashSet<_> = found
+                .iter()
+                .map(|rollout| ObjectRef::from_obj(&**rollout))
+                .collect();
+            refs.into_iter().collect()
+        }
+    }
+}
+
+/// An object that a manifest may name.
+struct Named<'a> {
+    kind: &'static str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+impl Named<'_> {
+    fn beside(&self, rollout: &Rollout) -> bool {
+        self.namespace == rollout.metadata.namespace.as_deref()
+    }
+}
+
+fn canary(rollout: &Rollout) -> Option<&Value> {
+    let Free(strategy) = rollout.spec.strategy.as_ref()?;
+    strategy.get("canary")
+}
+
+fn names_service(rollout: &Rollout, named: &Named<'_>) -> bool {
+    const FIELDS: [&str; 4] = [
+        "/stableService",
+        "/canaryService",
+        "/pingPong/pingService",
+        "/pingPong/pongService",
+    ];
+    let is = |canary: &Value, field: &&str| {
+        canary.pointer(field).and_then(Value::as_str) == Some(named.name)
+    };
+    named.beside(rollout)
+        && canary(rollout).is_some_and(|canary| FIELDS.iter().any(|field| is(canary, field)))
+}
+
+fn names_virtual_service(rollout: &Rollout, named: &Named<'_>) -> bool {
+    let Some(istio) = canary(rollout).and_then(|canary| canary.pointer("/trafficRouting/istio"))
+    else {
+        return false;
+    };
+    let one = istio.get("virtualService").into_iter();
+    let many = istio.get("virtualServices").and_then(Value::as_array);
+    let mut all = one.chain(many.into_iter().flatten());
+    all.any(|reference| {
+        let name = reference
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        match name.split_once('.') {
+            Some((name, namespace)) => name == named.name && Some(namespace) == named.namespace,
+            None => name == named.name && named.beside(rollout),
+        }
+    })
+}
+
+fn names_rule(rollout: &Rollout, named: &Named<'_>) -> bool {
+    const FIELD: &str = "/trafficRouting/istio/destinationRule/name";
+    let name = canary(rollout).and_then(|canary| canary.pointer(FIELD));
+    named.beside(rollout) && name.and_then(Value::as_str) == Some(named.name)
+}
+
+fn names_workload(rollout: &Rollout, named: &Named<'_>) -> bool {
+    let Some(Free(reference)) = &rollout.spec.workload_ref else {
+        return false;
+    };
+    let is = |field: &str, text: &str| reference.get(field).and_then(Value::as_str) == Some(text);
+    named.beside(rollout) && is("kind", named.kind) && is("name", named.name)
+}
+
+/// Templates may be anywhere in steps and beside them; a name in quotes is enough to look again.
+fn names_template(rollout: &Rollout, named: &Named<'_>) -> bool {
+    let here = named.namespace.is_none() || named.beside(rollout);
+    here && canary(rollout).is_some_and(|canary| {
+        let beside = canary.get("analysis").into_iter();
+        let steps = canary.get("steps").and_then(Value::as_array);
+        let steps = steps
+            .into_iter()
+            .flatten()
+            .filter_map(|step| step.get("analysis"));
+        beside
+            .chain(steps)
+            .any(|analysis| refers_to(analysis, named.name))
+    })
+}
+
+fn refers_to(analysis: &Value, name: &str) -> bool {
+    let templates = analysis.get("templates").and_then(Value::as_array);
+    let mut templates = templates.into_iter().flatten();
+    templates.any(|template| template.get("templateName").and_then(Value::as_str) == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rollout() -> Rollout {
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "shop", "namespace": "web"},
+            "spec": {
+                "workloadRef": {"kind": "Deployment", "name": "shop"},
+                "strategy": {"canary": {
+                    "stableService": "shop", "pingPong": {"pongService": "pong"},
+                    "steps": [{"analysis": {"templates": [{"templateName": "errors"}]}}],
+                    "trafficRouting": {"istio": {
+                        "virtualServices": [{"name": "shop"}, {"name": "all.edge"}],
+                        "destinationRule": {"name": "rule"},
+                    }},
+                }},
+            },
+        });
+        serde_json::from_value(rollout).unwrap()
+    }
+
+    fn named<'a>(kind: &'static str, namespace: &'a str, name: &'a str) -> Named<'a> {
+        Named {
+            kind,
+            namespace: Some(namespace),
+            name,
+        }
+    }
+
+    #[test]
+    fn an_object_leads_to_the_rollouts_that_name_it() {
+        let rollout = rollout();
+        assert!(names_service(&rollout, &named("Service", "web", "pong")));
+        assert!(!names_service(&rollout, &named("Service", "other", "shop")));
+        let service = |namespace, name| {
+            names_virtual_service(&rollout, &named("VirtualService", namespace, name))
+        };
+        assert!(service("web", "shop") && service("edge", "all"));
+        assert!(!service("web", "all") && !service("edge", "shop"));
+        assert!(names_rule(
+            &rollout,
+            &named("DestinationRule", "web", "rule")
+        ));
+        assert!(names_workload(
+            &rollout,
+            &named("Deployment", "web", "shop")
+        ));
+        assert!(names_template(
+            &rollout,
+            &named("AnalysisTemplate", "web", "errors")
+        ));
+        assert!(!names_template(
+            &rollout,
+            &named("AnalysisTemplate", "web", "latency")
+        ));
+    }
+}

@@ -1,0 +1,337 @@
+//! What is held of the cluster: every kind that a Rollout has to do with, watched, and of each object
+//! no more than is needed.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serin_core::revision::HASH_LABEL;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
+
+/// Objects as they change; an object that is gone comes a last time.
+pub(super) type Changes<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
+/// What is held of the cluster.
+pub(super) struct Watched {
+    pub rollouts: Store<Rollout>,
+    /// Those of Rollouts, without the specs of their pods.
+    pub sets: Store<ReplicaSet>,
+    /// Names and selectors.
+    pub services: Store<Service>,
+    /// Without their specs' metrics.
+    pub runs: Store<AnalysisRun>,
+    pub templates: Store<AnalysisTemplate>,
+    pub cluster_templates: Store<ClusterAnalysisTemplate>,
+    pub virtual_services: Store<DynamicObject>,
+    pub destination_rules: Store<DynamicObject>,
+    /// The kinds by which Istio's objects are kept.
+    pub istio: Istio,
+    /// Whether the API server was found not to serve them.
+    without_istio: Arc<AtomicBool>,
+}
+
+/// Whether Istio's objects are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holding {
+    /// They are.
+    Held,
+    /// Not yet.
+    Soon,
+    /// The API server does not serve their kinds.
+    Never,
+}
+
+/// Istio's kinds.
+#[derive(Clone, Debug)]
+pub(super) struct Istio {
+    pub virtual_service: ApiResource,
+    pub destination_rule: ApiResource,
+}
+
+/// The changes of what is held; whoever drives them keeps it up to date.
+pub(super) struct AllChanges {
+    pub rollouts: Changes<Rollout>,
+    pub sets: Changes<ReplicaSet>,
+    pub services: Changes<Service>,
+    pub runs: Changes<AnalysisRun>,
+    pub templates: Changes<AnalysisTemplate>,
+    pub cluster_templates: Changes<ClusterAnalysisTemplate>,
+    pub virtual_services: Changes<DynamicObject>,
+    pub destination_rules: Changes<DynamicObject>,
+    pub deployments: Changes<PartialObjectMeta<Deployment>>,
+}
+
+/// Begins to watch all namespaces, or one.
+pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllChanges) {
+    let all = watcher::Config::default();
+    let of_rollouts = watcher::Config::default().labels(HASH_LABEL);
+    let istio = Istio {
+        virtual_service: istio_kind("VirtualService", "virtualservices"),
+        destination_rule: istio_kind("DestinationRule", "destinationrules"),
+    };
+    let (rollouts, rollout_changes) = held(
+        api(client, namespace),
+        all.clone(),
+        |rollout: &mut Rollout| {
+            forget_managers(&mut rollout.metadata);
+        },
+    );
+    let (sets, set_changes) = held(api(client, namespace), of_rollouts, forget_pod_spec);
+    let (services, service_changes) = held(api(client, namespace), all.clone(), forget_ports);
+    let (runs, run_changes) = held(api(client, namespace), all.clone(), forget_metrics);
+    let (templates, template_changes) = held(
+        api(client, namespace),
+        all.clone(),
+        |template: &mut AnalysisTemplate| {
+            forget_managers(&mut template.metadata);
+        },
+    );
+    let (cluster_templates, cluster_template_changes) = held(
+        Api::all(client.clone()),
+        all.clone(),
+        |template: &mut ClusterAnalysisTemplate| {
+            forget_managers(&mut template.metadata);
+        },
+    );
+    let without_istio = Arc::new(AtomicBool::new(false));
+    let (virtual_services, virtual_service_changes) =
+        held_istio(client, namespace, &istio.virtual_service, &without_istio);
+    let (destination_rules, destination_rule_changes) =
+        held_istio(client, namespace, &istio.destination_rule, &without_istio);
+    let deployments = watcher(api::<PartialObjectMeta<Deployment>>(client, namespace), all);
+    let watched = Watched {
+        rollouts,
+        sets,
+        services,
+        runs,
+        templates,
+        cluster_templates,
+        virtual_services,
+        destination_rules,
+        istio,
+        without_istio,
+    };
+    let changes = AllChanges {
+        rollouts: rollout_changes,
+        sets: set_changes,
+        services: service_changes,
+        runs: run_changes,
+        templates: template_changes,
+        cluster_templates: cluster_template_changes,
+        virtual_services: virtual_service_changes,
+        destination_rules: destination_rule_changes,
+        deployments: deployments.default_backoff().touched_objects().boxed(),
+    };
+    (watched, changes)
+}
+
+impl Watched {
+    /// Ends once everything that every Rollout needs is held; Istio may not be there at all.
+    pub(super) fn ready(&self) -> BoxFuture<'static, ()> {
+        let (rollouts, sets) = (self.rollouts.clone(), self.sets.clone());
+        let (services, runs) = (self.services.clone(), self.runs.clone());
+        let (templates, shared) = (self.templates.clone(), self.cluster_templates.clone());
+        async move {
+            // An error says that the watch has ended, and with it the controller.
+            let _ = rollouts.wait_until_ready().await;
+            let _ = sets.wait_until_ready().await;
+            let _ = services.wait_until_ready().await;
+            let _ = runs.wait_until_ready().await;
+            let _ = templates.wait_until_ready().await;
+            let _ = shared.wait_until_ready().await;
+        }
+        .boxed()
+    }
+
+    /// The ReplicaSets of a Rollout.
+    pub(super) fn sets_of(&self, rollout: &Rollout) -> Vec<Arc<ReplicaSet>> {
+        owned_by(&self.sets, rollout)
+    }
+
+    /// The analysis runs of a Rollout.
+    pub(super) fn runs_of(&self, rollout: &Rollout) -> Vec<Arc<AnalysisRun>> {
+        owned_by(&self.runs, rollout)
+    }
+
+    /// A Service by its name.
+    pub(super) fn service(&self, namespace: &str, name: &str) -> Option<Arc<Service>> {
+        self.services.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// A VirtualService by its name.
+    pub(super) fn virtual_service(&self, namespace: &str, name: &str) -> Option<Value> {
+        let kind = self.istio.virtual_service.clone();
+        istio_object(&self.virtual_services, kind, namespace, name)
+    }
+
+    /// A DestinationRule by its name.
+    pub(super) fn destination_rule(&self, namespace: &str, name: &str) -> Option<Value> {
+        let kind = self.istio.destination_rule.clone();
+        istio_object(&self.destination_rules, kind, namespace, name)
+    }
+
+    /// Whether Istio's objects are held.
+    pub(super) fn holds_istio(&self) -> Holding {
+        let listed = |store: &Store<DynamicObject>| {
+            let ready = store.wait_until_ready().now_or_never();
+            ready.is_some_and(|ready| ready.is_ok())
+        };
+        if listed(&self.virtual_services) && listed(&self.destination_rules) {
+            Holding::Held
+        } else if self.without_istio.load(Ordering::Relaxed) {
+            Holding::Never
+        } else {
+            Holding::Soon
+        }
+    }
+}
+
+fn istio_object(
+    store: &Store<DynamicObject>,
+    kind: ApiResource,
+    namespace: &str,
+    name: &str,
+) -> Option<Value> {
+    let object = store.get(&ObjectRef::new_with(name, kind).within(namespace))?;
+    serde_json::to_value(&*object).ok()
+}
+
+/// Those of a kind that a Rollout controls.
+fn owned_by<K>(store: &Store<K>, rollout: &Rollout) -> Vec<Arc<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let uid = rollout.uid();
+    store.state_filter(|object| {
+        let mut owners = object.owner_references().iter();
+        owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid.as_ref())
+    })
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn held<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    forget: impl FnMut(&mut K) + Send + 'static,
+) -> (Store<K>, Changes<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let writer = Writer::new(());
+    let store = writer.as_reader();
+    let events = watcher(api, config).default_backoff().modify(forget);
+    (store, events.reflect(writer).touched_objects().boxed())
+}
+
+/// Istio's kinds may not be served yet, or never: they are watched once they are.
+fn held_istio(
+    client: &Client,
+    namespace: Option<&str>,
+    kind: &ApiResource,
+    without: &Arc<AtomicBool>,
+) -> (Store<DynamicObject>, Changes<DynamicObject>) {
+    let writer = Writer::new(kind.clone());
+    let store = writer.as_reader();
+    let api = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+        None => Api::all_with(client.clone(), kind),
+    };
+    let (client, kind, without) = (client.clone(), kind.clone(), Arc::clone(without));
+    let events = stream::once(async move { until_served(&client, &kind, &without).await })
+        .flat_map(move |()| watcher(api.clone(), watcher::Config::default()))
+        .default_backoff()
+        .modify(|object: &mut DynamicObject| forget_managers(&mut object.metadata));
+    (store, events.reflect(writer).touched_objects().boxed())
+}
+
+async fn until_served(client: &Client, kind: &ApiResource, without: &AtomicBool) {
+    const AGAIN: Duration = Duration::from_secs(10);
+    loop {
+        match client.list_api_group_resources(&kind.api_version).await {
+            Ok(list)
+                if list
+                    .resources
+                    .iter()
+                    .any(|served| served.name == kind.plural) =>
+            {
+                without.store(false, Ordering::Relaxed);
+                return;
+            }
+            Ok(_) => without.store(true, Ordering::Relaxed),
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                without.store(true, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::warn!(%error, kind = kind.kind, "cannot find out what is served")
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn istio_kind(kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
+        group: "networking.istio.io".to_string(),
+        version: "v1".to_string(),
+        api_version: "networking.istio.io/v1".to_string(),
+        kind: kind.to_string(),
+        plural: plural.to_string(),
+    }
+}
+
+fn forget_managers(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+fn forget_pod_spec(set: &mut ReplicaSet) {
+    forget_managers(&mut set.metadata);
+    if let Some(template) = &mut set.spec.template {
+        template.spec = None;
+    }
+}
+
+fn forget_ports(service: &mut Service) {
+    forget_managers(&mut service.metadata);
+    service.status = None;
+    if let Some(spec) = &mut service.spec {
+        let selector = spec.selector.take();
+        *spec = k8s_openapi::api::core::v1::ServiceSpec {
+            selector,
+            ..Default::default()
+        };
+    }
+}
+
+fn forget_metrics(run: &mut AnalysisRun) {
+    forget_managers(&mut run.metadata);
+    run.spec.metrics = Default::default();
+    run.spec.args = None;
+    if let Some(status) = &mut run.status {
+        status.metric_results = None;
+    }
+}

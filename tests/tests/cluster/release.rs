@@ -1,0 +1,13 @@
+//! Whole releases by `serin controller`, with traffic through proxies that istiod configures, and
+//! driven with the plugin that users of Argo Rollouts know.
+
+mod controller;
+mod flow;
+mod manifests;
+mod refused;
+mod trouble;
+
+pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
+    let modules = [flow::trials(), refused::trials(), trouble::trials()];
+    modules.into_iter().flatten().collect()
+}

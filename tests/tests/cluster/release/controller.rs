@@ -1,0 +1,175 @@
+//! A controller for one namespace, and the programs that people use beside it.
+
+use serde_json::Value;
+use serin_tests::cluster::{Cluster, JSON, Process, wait_for};
+use serin_tests::local::{binary, tool};
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::shop::PATIENCE;
+
+/// A namespace with a controller of its own.
+pub(super) struct World<'c> {
+    pub(super) cluster: &'c Cluster,
+    pub(super) namespace: String,
+    controller: Process,
+    starts: u32,
+}
+
+impl<'c> World<'c> {
+    /// With `serin controller`.
+    pub(super) async fn new(cluster: &'c Cluster, prefix: &str) -> World<'c> {
+        let namespace = cluster.namespace(prefix).await;
+        let controller = serin(cluster, &namespace, 0).await;
+        World {
+            cluster,
+            namespace,
+            controller,
+            starts: 0,
+        }
+    }
+
+    /// With Argo Rollouts' own.
+    pub(super) async fn with_argo(cluster: &'c Cluster, prefix: &str) -> World<'c> {
+        let namespace = cluster.namespace(prefix).await;
+        let kubeconfig = cluster.kubeconfig().display().to_string();
+        let arguments = [
+            "--kubeconfig",
+            &kubeconfig,
+            "--namespaced",
+            "--namespace",
+            &namespace,
+            "--leader-elect=false",
+            "--healthzPort",
+            "0",
+            "--metricsPort",
+            "0",
+        ];
+        let log = format!("{namespace}/argo-rollouts");
+        let program = tool("rollouts-controller");
+        let program = program.to_str().expect("is text");
+        let controller = cluster.start_program(&log, program, &arguments, &[]).await;
+        World {
+            cluster,
+            namespace,
+            controller,
+            starts: 0,
+        }
+    }
+
+    /// Kills the controller, which gets no time to do anything.
+    pub(super) async fn kill(&mut self) {
+        self.controller.kill();
+        self.controller.end().await;
+    }
+
+    /// Starts `serin controller`, which goes on where the one before was killed.
+    pub(super) async fn start(&mut self) {
+        self.starts += 1;
+        self.controller = serin(self.cluster, &self.namespace, self.starts).await;
+    }
+
+    /// What the controller logged last.
+    pub(super) fn log(&self) -> String {
+        self.cluster.log(&log_of(&self.namespace, self.starts))
+    }
+
+    pub(super) async fn apply(&self, yaml: &str) {
+        self.cluster.apply(yaml, &self.namespace).await;
+    }
+
+    /// Runs Argo Rollouts' plugin; it must succeed.
+    pub(super) fn plugin(&self, arguments: &[&str]) -> String {
+        self.run(tool("kubectl-argo-rollouts"), arguments)
+    }
+
+    fn run(&self, program: PathBuf, arguments: &[&str]) -> String {
+        let output = Command::new(&program)
+            .args(["--namespace", &self.namespace])
+            .args(arguments)
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {out}{err}");
+        out
+    }
+
+    /// An object, by its path below the namespace.
+    pub(super) async fn get(&self, group: &str, path: &str) -> Value {
+        let path = format!("{group}/namespaces/{}/{path}", self.namespace);
+        self.cluster.ask("GET", &path, JSON, None).await
+    }
+
+    pub(super) async fn rollout(&self) -> Value {
+        self.get(ARGO, "rollouts/shop").await
+    }
+
+    pub(super) async fn virtual_service(&self) -> Value {
+        self.get(ISTIO, "virtualservices/shop").await
+    }
+
+    /// Waits until the Rollout is as `is` says; it comes back.
+    pub(super) async fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let found = wait_for(what, PATIENCE, async || {
+            let rollout = self.rollout().await;
+            if is(&rollout) {
+                Ok(rollout)
+            } else {
+                Err(format!("{}\n{}", rollout["status"], self.log()))
+            }
+        });
+        found.await
+    }
+
+    /// Waits until this template's release is in a phase.
+    pub(super) async fn until_phase(&self, phase: &str) -> Value {
+        let what = format!("the Rollout is {phase}");
+        self.until(&what, |rollout| is_in(rollout, phase)).await
+    }
+
+    /// The pods' names and uids, by template hash.
+    pub(super) async fn pods(&self) -> Vec<(String, String)> {
+        let list = self.get("/api/v1", "pods").await;
+        let pods = list["items"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        let pods = pods
+            .iter()
+            .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let pods = pods.map(|pod| {
+            let hash = &pod["metadata"]["labels"]["rollouts-pod-template-hash"];
+            (text(hash), text(&pod["metadata"]["uid"]))
+        });
+        pods.filter(|(hash, _)| !hash.is_empty()).collect()
+    }
+}
+
+/// Whether what is said of the manifest as it is now is this phase.
+pub(super) fn is_in(rollout: &Value, phase: &str) -> bool {
+    let generation = rollout["metadata"]["generation"].to_string();
+    rollout["status"]["observedGeneration"] == generation && rollout["status"]["phase"] == phase
+}
+
+/// Where Rollouts are.
+pub(super) const ARGO: &str = "/apis/argoproj.io/v1alpha1";
+const ISTIO: &str = "/apis/networking.istio.io/v1";
+
+fn log_of(namespace: &str, starts: u32) -> String {
+    format!("{namespace}/controller-{starts}")
+}
+
+async fn serin(cluster: &Cluster, namespace: &str, starts: u32) -> Process {
+    let kubeconfig = cluster.kubeconfig().display().to_string();
+    let arguments = [
+        "controller",
+        "--kubeconfig",
+        &kubeconfig,
+        "--namespace",
+        namespace,
+    ];
+    let program = binary("serin");
+    let program = program.to_str().expect("is text");
+    let log = log_of(namespace, starts);
+    cluster.start_program(&log, program, &arguments, &[]).await
+}
