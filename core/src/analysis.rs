@@ -16,9 +16,9 @@ pub mod verdict;
 
 pub use argument::{ArgContext, ArgValue, SecretKey};
 pub use draft::{Draft, Secrets};
-pub use metric::{Metric, PrometheusQuery, Provider};
+pub use metric::{JobTemplate, Metric, PrometheusQuery, Provider};
 pub use reading::{Outcome, Reading};
 pub use resolve::{ResolveError, RunSpec, resolve};
-pub use run::{Ended, Measured, assess, begin, due, finish, next_due, no_use, record};
+pub use run::{Ended, Measured, assess, begin, due, due_times, finish, next_due, no_use, record};
 pub use status::{Measurement, MetricResult, RunStatus, RunSummary};
 pub use template::Template;

@@ -137,7 +137,14 @@ impl Draft {
                 return Err(ResolveError::NoSource { name, why });
             }
         }
-        self.spec()
+        let spec = self.spec()?;
+        let job = |metric: &&Metric| matches!(metric.provider, Provider::Job(_));
+        match spec.metrics.iter().find(job) {
+            Some(Metric { name, .. }) => Err(ResolveError::NeedsCluster {
+                metric: name.clone(),
+            }),
+            None => Ok(spec),
+        }
     }
 
     /// The Secrets that a measurement of the metric at this index needs.

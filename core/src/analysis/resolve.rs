@@ -80,6 +80,12 @@ pub enum ResolveError {
         /// Why.
         why: String,
     },
+    /// A provider that only a cluster has.
+    #[error("metric {metric:?}: provider.job needs a cluster, expected prometheus")]
+    NeedsCluster {
+        /// The metric.
+        metric: String,
+    },
     /// Fields that are wrong once arguments are filled in.
     #[error(transparent)]
     Fields(#[from] FieldErrors),

@@ -39,21 +39,27 @@ pub const ERROR_RETRY: Duration = Duration::from_secs(10);
 /// The metrics to measure now, by their index in the spec; the caller knows which of them it is
 /// measuring already.
 pub fn due(spec: &RunSpec, status: &RunStatus, now: Timestamp) -> Vec<usize> {
-    let is_due = |metric| due_at(metric, status, now).is_some_and(|at| at <= now);
-    let metrics = spec.metrics.iter().enumerate();
-    metrics
-        .filter(|(_, metric)| is_due(*metric))
+    let times = due_times(spec, status, now);
+    times
+        .filter(|(_, at)| *at <= now)
         .map(|(index, _)| index)
         .collect()
 }
 
 /// When the next metric is due, `now` if one is; none: nothing is left to measure.
 pub fn next_due(spec: &RunSpec, status: &RunStatus, now: Timestamp) -> Option<Timestamp> {
-    let all = spec
-        .metrics
-        .iter()
-        .filter_map(|metric| due_at(metric, status, now));
-    all.min().map(|at| at.max(now))
+    let times = due_times(spec, status, now).map(|(_, at)| at);
+    times.min().map(|at| at.max(now))
+}
+
+/// When which metric is due next; one that is measured for good, or under way, is not.
+pub fn due_times(
+    spec: &RunSpec,
+    status: &RunStatus,
+    now: Timestamp,
+) -> impl Iterator<Item = (usize, Timestamp)> {
+    let metrics = spec.metrics.iter().enumerate();
+    metrics.filter_map(move |(index, metric)| Some((index, due_at(metric, status, now)?)))
 }
 
 fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timestamp> {

@@ -194,7 +194,9 @@ mod tests {
         );
         assert_eq!(run["spec"]["metrics"][0], metric(), "as in the template");
         let spec = Draft::read(&run["spec"]).unwrap().spec().unwrap();
-        let Provider::Prometheus(query) = &spec.metrics[0].provider;
+        let Provider::Prometheus(query) = &spec.metrics[0].provider else {
+            panic!("{spec:?}");
+        };
         assert_eq!(query.query, "up{host=\"shop\"}");
     }
 

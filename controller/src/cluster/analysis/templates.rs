@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(
             begun.refusal.unwrap(),
             "template \"errors\": spec.metrics[0].provider.web: is not supported yet, expected \
-             prometheus"
+             prometheus or job"
         );
     }
 

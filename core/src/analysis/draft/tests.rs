@@ -32,7 +32,9 @@ fn token() -> SecretKey {
 }
 
 fn header(provider: &Provider) -> &str {
-    let Provider::Prometheus(query) = provider;
+    let Provider::Prometheus(query) = provider else {
+        panic!("{provider:?}");
+    };
     &query.headers[0].value
 }
 
@@ -90,6 +92,30 @@ fn what_an_object_has_wrong_is_told_with_its_path() {
     assert_eq!(
         empty.spec().unwrap_err().to_string(),
         "the templates have no metric, expected at least one"
+    );
+}
+
+#[test]
+fn a_job_is_read_with_its_arguments_and_needs_a_cluster() {
+    let container = json!({"name": "c", "args": ["{{args.job}}"]});
+    let pod = json!({"spec": {"containers": [container]}});
+    let draft = Draft::read(&json!({
+        "args": [{"name": "job", "value": "shop"}],
+        "metrics": [{"name": "m", "provider": {"job": {
+            "metadata": {"labels": {"of": "{{args.job}}"}, "creationTimestamp": null},
+            "spec": {"backoffLimit": 1, "template": pod},
+        }}}],
+    }))
+    .unwrap();
+    let Provider::Job(job) = draft.spec().unwrap().metrics.remove(0).provider else {
+        panic!("a job");
+    };
+    assert_eq!(job.labels["of"], "shop");
+    let container = &job.spec["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!(["shop"]));
+    assert_eq!(
+        draft.spec_without_cluster().unwrap_err().to_string(),
+        "metric \"m\": provider.job needs a cluster, expected prometheus"
     );
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::analysis::metric::Provider;
 use crate::plan::TemplateRef;
 use serde_json::{Value, json};
 
@@ -37,8 +38,10 @@ fn run(templates: &[Template], analysis: &AnalysisRef) -> Result<RunSpec, String
 }
 
 fn query(spec: &RunSpec, index: usize) -> &str {
-    let super::super::metric::Provider::Prometheus(query) = &spec.metrics[index].provider;
-    &query.query
+    match &spec.metrics[index].provider {
+        Provider::Prometheus(query) => &query.query,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
