@@ -6,6 +6,7 @@ pub mod analysis;
 pub mod istio;
 
 mod act;
+mod answered;
 mod conditions;
 mod context;
 mod identity;

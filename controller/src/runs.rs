@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serin_core::analysis::{
-    self, ArgContext, Measured, Metric, RunSpec, RunStatus, Template, resolve,
+    self, ArgContext, Measured, Metric, ResolveError, RunSpec, RunStatus, Template, resolve,
 };
 use serin_core::plan::RunHistory;
 use serin_core::step::WantedRun;
@@ -45,6 +45,36 @@ pub struct Context<'a> {
     pub history: RunHistory,
 }
 
+/// Why a run cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its templates and arguments make no run.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// It would hold its step for ever.
+    #[error(
+        "metric {metric:?} has an interval and no count and runs indefinitely, expected a count in \
+         the analysis of a step"
+    )]
+    Endless {
+        /// The first such metric.
+        metric: String,
+    },
+}
+
+/// The spec, if the wanted run can have it.
+///
+/// # Errors
+/// If it would never end although a step waits for it.
+pub fn fit(wanted: &WantedRun, spec: RunSpec) -> Result<RunSpec, Refusal> {
+    match wanted.step.and(spec.endless()) {
+        Some(metric) => Err(Refusal::Endless {
+            metric: metric.name.clone(),
+        }),
+        None => Ok(spec),
+    }
+}
+
 impl Run {
     /// Begins a run; one that cannot begin has ended in Error.
     pub fn begin(wanted: &WantedRun, context: Context<'_>, now: Timestamp) -> Run {
@@ -53,18 +83,12 @@ impl Run {
             stable_hash: context.stable,
             rollout: context.rollout,
         };
-        let (spec, status) = match resolve(context.templates, &wanted.analysis, &args) {
-            Ok(spec) => match wanted.step.and(spec.endless()) {
-                Some(metric) => {
-                    let name = &metric.name;
-                    let refusal = format!(
-                        "metric {name:?} has an interval and no count and runs indefinitely, \
-                         expected a count in the analysis of a step"
-                    );
-                    (None, RunStatus::refused(refusal, now))
-                }
-                None => (Some(spec), RunStatus::default()),
-            },
+        let spec = resolve(context.templates, &wanted.analysis, &args);
+        let spec = spec
+            .map_err(Refusal::from)
+            .and_then(|spec| fit(wanted, spec));
+        let (spec, status) = match spec {
+            Ok(spec) => (Some(spec), RunStatus::default()),
             Err(refusal) => (None, RunStatus::refused(refusal, now)),
         };
         Run {

@@ -5,6 +5,7 @@
 
 pub mod argument;
 pub mod condition;
+pub mod draft;
 pub mod metric;
 pub mod reading;
 pub mod resolve;
@@ -13,10 +14,11 @@ pub mod status;
 pub mod template;
 pub mod verdict;
 
-pub use argument::ArgContext;
-pub use metric::{Metric, PrometheusQuery, Provider};
+pub use argument::{ArgContext, ArgValue, SecretKey};
+pub use draft::{Draft, Secrets};
+pub use metric::{JobTemplate, Metric, PrometheusQuery, Provider};
 pub use reading::{Outcome, Reading};
-pub use resolve::{ResolveError, RunSpec, document, read, resolve};
-pub use run::{Measured, assess, due, next_due, record};
+pub use resolve::{ResolveError, RunSpec, resolve};
+pub use run::{Ended, Measured, assess, begin, due, due_times, finish, next_due, no_use, record};
 pub use status::{Measurement, MetricResult, RunStatus, RunSummary};
 pub use template::Template;

@@ -1,10 +1,28 @@
 //! AnalysisRuns as objects, and the loop that measures them. Who wants a run makes the object; the
 //! loop asks the providers and writes what came of it; the Rollout's next pass reads the verdict.
 
+mod job;
+mod life;
+mod measure;
 mod measuring;
 mod object;
+mod secrets;
 mod status;
+mod store;
+mod templates;
+mod ttl;
 
 pub use measuring::run;
 
 pub(super) use object::{Making, object, seen, surplus};
+pub(super) use templates::Templates;
+
+use kube::Client;
+
+/// What every measurement has at hand.
+struct Context {
+    client: Client,
+    http: reqwest::Client,
+    /// The Prometheus of metrics that name none.
+    prometheus: Option<String>,
+}

@@ -7,6 +7,7 @@ use serin_core::field::Report;
 use serin_core::plan::{AnalysisRef, Plan, Step};
 
 use super::{Key, Reader};
+use crate::runs::Refusal;
 
 impl Reader {
     /// Every template that a Rollout names must be there, and make a run that can begin.
@@ -35,15 +36,9 @@ impl Reader {
                     continue;
                 }
                 let run = self.run(&path, resolve(&templates, analysis, &context), report);
-                if let Some(metric) = run.as_ref().and_then(RunSpec::endless) {
-                    report.add(
-                        &path,
-                        format_args!(
-                            "metric {:?} has an interval and no count and runs indefinitely, \
-                             expected a count in the analysis of a step",
-                            metric.name
-                        ),
-                    );
+                if let Some(endless) = run.as_ref().and_then(RunSpec::endless) {
+                    let metric = endless.name.clone();
+                    report.add(&path, Refusal::Endless { metric });
                 }
             }
         }

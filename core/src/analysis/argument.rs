@@ -1,7 +1,6 @@
 //! Arguments: where they come from, and how they get into a metric.
 
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 use crate::field::Field;
 
@@ -37,7 +36,25 @@ pub(super) enum Source {
     /// A field of the Rollout.
     Field(String),
     /// A Secret in the run's namespace, read at each measurement.
-    Secret { name: String, key: String },
+    Secret(SecretKey),
+}
+
+/// The value of a run's argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArgValue {
+    /// This text.
+    Text(String),
+    /// Read from a Secret in the run's namespace at each measurement, and never written anywhere.
+    Secret(SecretKey),
+}
+
+/// A key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretKey {
+    /// The Secret.
+    pub name: String,
+    /// The key.
+    pub key: String,
 }
 
 const SOURCES_OF_TEMPLATE: [&str; 2] = ["secretKeyRef", "fieldRef"];
@@ -92,35 +109,50 @@ fn source(from: &Field<'_>, sources: &[&str]) -> Option<Source> {
         return path.name().map(|path| Source::Field(path.to_string()));
     }
     if let Some(secret) = from.optional("secretKeyRef") {
-        secret.only(&["name", "key"]);
-        return Some(Source::Secret {
-            name: secret
-                .required("name", "a Secret's name")?
-                .name()?
-                .to_string(),
-            key: secret
-                .required("key", "a key of the Secret")?
-                .name()?
-                .to_string(),
-        });
+        return secret_key(&secret).map(Source::Secret);
     }
     from.expected(sources.join(" or "));
     None
 }
 
+fn secret_key(secret: &Field<'_>) -> Option<SecretKey> {
+    secret.only(&["name", "key"]);
+    let name = secret.required("name", "a Secret's name")?.name()?;
+    let key = secret.required("key", "a key of the Secret")?.name()?;
+    Some(SecretKey {
+        name: name.to_string(),
+        key: key.to_string(),
+    })
+}
+
+/// `spec.args` of a run, none of which is open any more. Argo Rollouts leaves a template's Secret
+/// beside the value that a Rollout gives, and takes the Secret.
+pub(super) fn run_arguments(field: &Field<'_>) -> Vec<(String, ArgValue)> {
+    let read = |each: Field<'_>| {
+        each.only(&["name", "value", "valueFrom"]);
+        let name = each.required("name", "a name")?.name()?.to_string();
+        if let Some(from) = each.optional("valueFrom") {
+            from.only(&["secretKeyRef"]);
+            let secret = from.required("secretKeyRef", "a key of a Secret")?;
+            return Some((name, ArgValue::Secret(secret_key(&secret)?)));
+        }
+        let value = each.required("value", "a value")?;
+        Some((name, ArgValue::Text(value.string()?.to_string())))
+    };
+    field.list().into_iter().filter_map(read).collect()
+}
+
 impl Source {
     /// The value, or why there is none.
-    pub(super) fn value(&self, context: ArgContext<'_>) -> Result<String, String> {
-        match self {
-            Source::Value(text) => Ok(text.clone()),
-            Source::LatestHash => Ok(context.latest_hash.to_string()),
-            Source::StableHash => Ok(context.stable_hash.to_string()),
-            Source::Field(path) => field_value(context.rollout, path),
-            Source::Secret { name, key } => Err(format!(
-                "takes its value from key {key} of Secret {name}, which local mode cannot read \
-                 (give it a value in the Rollout's args)"
-            )),
-        }
+    pub(super) fn value(&self, context: ArgContext<'_>) -> Result<ArgValue, String> {
+        let text = match self {
+            Source::Value(text) => text.clone(),
+            Source::LatestHash => context.latest_hash.to_string(),
+            Source::StableHash => context.stable_hash.to_string(),
+            Source::Field(path) => field_value(context.rollout, path)?,
+            Source::Secret(key) => return Ok(ArgValue::Secret(key.clone())),
+        };
+        Ok(ArgValue::Text(text))
     }
 }
 
@@ -174,8 +206,11 @@ fn path_steps(path: &str) -> Option<Vec<&str>> {
     (!steps.is_empty() && steps.iter().all(|step| !step.is_empty())).then_some(steps)
 }
 
+/// What stands for the argument of a name; none: there is no such argument.
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<Result<String, String>>;
+
 /// `value` with each `{{args.x}}` in its texts replaced.
-pub(super) fn substitute(value: &Value, args: &BTreeMap<String, String>) -> Result<Value, String> {
+pub(super) fn substitute(value: &Value, args: Lookup<'_>) -> Result<Value, String> {
     match value {
         Value::String(text) => substitute_text(text, args).map(Value::String),
         Value::Array(list) => list
@@ -192,20 +227,17 @@ pub(super) fn substitute(value: &Value, args: &BTreeMap<String, String>) -> Resu
     }
 }
 
-fn substitute_text(text: &str, args: &BTreeMap<String, String>) -> Result<String, String> {
+fn substitute_text(text: &str, args: Lookup<'_>) -> Result<String, String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
         let Some((tag, tail)) = after.split_once("}}") else {
             return Err(format!("{text:?} has a {{{{ without its }}}}"));
         };
-        let value = tag
-            .trim()
-            .strip_prefix("args.")
-            .and_then(|name| args.get(name));
-        let value = value.ok_or_else(|| format!("failed to resolve {{{{{}}}}}", tag.trim()))?;
+        let value = tag.trim().strip_prefix("args.").and_then(args);
+        let value = value.ok_or_else(|| format!("failed to resolve {{{{{}}}}}", tag.trim()))??;
         filled.push_str(before);
-        filled.push_str(value);
+        filled.push_str(&value);
         rest = tail;
     }
     filled.push_str(rest);
@@ -255,11 +287,16 @@ mod tests {
 
     #[test]
     fn arguments_are_replaced_wherever_text_stands() {
-        let args = [
-            ("n".to_string(), "3".to_string()),
-            ("q".to_string(), "a\"b".to_string()),
-        ];
-        let fill = |value| substitute(&value, &args.clone().into());
+        let args = |name: &str| {
+            let value = match name {
+                "n" => Ok("3"),
+                "q" => Ok("a\"b"),
+                "s" => Err("is secret"),
+                _ => return None,
+            };
+            Some(value.map(str::to_string).map_err(str::to_string))
+        };
+        let fill = |value| substitute(&value, &args);
         assert_eq!(
             fill(json!({"count": "{{args.n}}", "deep": [{"text": "x{{ args.q }}y{{args.n}}"}]})),
             Ok(json!({"count": "3", "deep": [{"text": "xa\"by3"}]}))
@@ -272,6 +309,7 @@ mod tests {
             fill(json!("{{ other }}")),
             Err("failed to resolve {{other}}".into())
         );
+        assert_eq!(fill(json!("{{args.s}}")), Err("is secret".into()));
         assert!(fill(json!("{{args.n")).is_err());
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::condition::Condition;
 use crate::field::Field;
 
+pub use job::JobTemplate;
 pub use prometheus::{BasicAuth, Header, PrometheusQuery};
 
+mod job;
 mod prometheus;
 
 /// What is measured, how often, and what is good.
@@ -49,6 +51,8 @@ pub struct Metric {
 pub enum Provider {
     /// A Prometheus server.
     Prometheus(PrometheusQuery),
+    /// A Job in the cluster.
+    Job(JobTemplate),
 }
 
 /// How many measurements are kept where nothing is said.
@@ -57,11 +61,10 @@ pub const DEFAULT_RETENTION: usize = 10;
 const DEFAULT_CONSECUTIVE_ERROR_LIMIT: u32 = 4;
 
 /// Providers of Argo Rollouts that are refused as not yet there rather than as unknown.
-const LATER_PROVIDERS: [&str; 11] = [
+const LATER_PROVIDERS: [&str; 10] = [
     "web",
     "datadog",
     "newRelic",
-    "job",
     "kayenta",
     "wavefront",
     "cloudWatch",
@@ -127,7 +130,7 @@ impl Metric {
             retention: DEFAULT_RETENTION,
             provider: field
                 .required("provider", "what measures, such as prometheus")
-                .and_then(|f| provider(&f, args))?,
+                .and_then(|f| provider(&f, args.in_provider()))?,
             name: name?,
         };
         metric.limits_fit(field, args);
@@ -176,11 +179,21 @@ impl Metric {
 pub(super) enum Args {
     /// A template as written; `{{args.x}}` may stand anywhere.
     Open,
+    /// All but those that come from Secrets, which stand in the provider only.
+    Masked,
     /// After substitution.
     Filled,
 }
 
 impl Args {
+    /// The same within the provider.
+    fn in_provider(self) -> Args {
+        match self {
+            Args::Masked => Args::Open,
+            other => other,
+        }
+    }
+
     /// Whether `text` depends on an argument that is not known yet.
     pub(super) fn unknown(self, text: &str) -> bool {
         self == Args::Open && text.contains("{{")
@@ -228,26 +241,35 @@ fn provider(field: &Field<'_>, args: Args) -> Option<Provider> {
     let named = field.object()?;
     for later in LATER_PROVIDERS {
         if let Some(found) = field.optional(later) {
-            found.refuse("is not supported yet, expected prometheus");
+            found.refuse("is not supported yet, expected prometheus or job");
         }
     }
-    let known: Vec<&str> = ["prometheus"].into_iter().chain(LATER_PROVIDERS).collect();
+    let here = ["prometheus", "job"];
+    let known: Vec<&str> = here.into_iter().chain(LATER_PROVIDERS).collect();
     field.only(&known);
     if named.values().filter(|value| !value.is_null()).count() > 1 {
         field.refuse("names more than one provider, expected one");
     }
-    let prometheus = match field.optional("prometheus") {
-        Some(found) => found,
-        None if named.is_empty() => return field.required("prometheus", "a query").and(None),
-        None => return None,
-    };
-    prometheus::read(&prometheus, args).map(Provider::Prometheus)
+    if let Some(found) = field.optional("prometheus") {
+        return prometheus::read(&found, args).map(Provider::Prometheus);
+    }
+    if let Some(found) = field.optional("job") {
+        return job::read(&found).map(Provider::Job);
+    }
+    if named.is_empty() {
+        field.required("prometheus", "a query");
+    }
+    None
 }
 
 impl Provider {
     /// What `metricResults[].metadata` says of the metric.
     pub fn metadata(&self) -> std::collections::BTreeMap<String, String> {
-        let Provider::Prometheus(query) = self;
-        [("ResolvedPrometheusQuery".to_string(), query.query.clone())].into()
+        match self {
+            Provider::Prometheus(query) => {
+                [("ResolvedPrometheusQuery".to_string(), query.query.clone())].into()
+            }
+            Provider::Job(_) => Default::default(),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One run: which metrics to measure now, what a measurement changes, how the run stands.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::metric::Metric;
@@ -21,27 +22,44 @@ pub struct Measured {
     pub outcome: Result<Outcome, String>,
 }
 
+/// How a measurement that takes its time ended, as its provider judges it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The verdict.
+    pub phase: RunPhase,
+    /// Why.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// After an error a measurement is tried again this much later, whatever the interval.
 pub const ERROR_RETRY: Duration = Duration::from_secs(10);
 
 /// The metrics to measure now, by their index in the spec; the caller knows which of them it is
 /// measuring already.
 pub fn due(spec: &RunSpec, status: &RunStatus, now: Timestamp) -> Vec<usize> {
-    let is_due = |metric| due_at(metric, status, now).is_some_and(|at| at <= now);
-    let metrics = spec.metrics.iter().enumerate();
-    metrics
-        .filter(|(_, metric)| is_due(*metric))
+    let times = due_times(spec, status, now);
+    times
+        .filter(|(_, at)| *at <= now)
         .map(|(index, _)| index)
         .collect()
 }
 
 /// When the next metric is due, `now` if one is; none: nothing is left to measure.
 pub fn next_due(spec: &RunSpec, status: &RunStatus, now: Timestamp) -> Option<Timestamp> {
-    let all = spec
-        .metrics
-        .iter()
-        .filter_map(|metric| due_at(metric, status, now));
-    all.min().map(|at| at.max(now))
+    let times = due_times(spec, status, now).map(|(_, at)| at);
+    times.min().map(|at| at.max(now))
+}
+
+/// When which metric is due next; one that is measured for good, or under way, is not.
+pub fn due_times(
+    spec: &RunSpec,
+    status: &RunStatus,
+    now: Timestamp,
+) -> impl Iterator<Item = (usize, Timestamp)> {
+    let metrics = spec.metrics.iter().enumerate();
+    metrics.filter_map(move |(index, metric)| Some((index, due_at(metric, status, now)?)))
 }
 
 fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timestamp> {
@@ -53,6 +71,8 @@ fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timesta
     let Some((result, last)) = measured else {
         return Some(status.started_at.unwrap_or(now).plus(metric.initial_delay));
     };
+    // Under way, it is not due again.
+    let finished = last.finished_at?;
     if metric
         .effective_count()
         .is_some_and(|count| result.count >= count)
@@ -64,23 +84,71 @@ fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timesta
         _ => metric.interval.unwrap_or(ERROR_RETRY),
     };
     // Strictly after the interval, so a millisecond later.
-    Some(last.finished_at.plus(pause).plus(Duration::from_millis(1)))
+    Some(finished.plus(pause).plus(Duration::from_millis(1)))
 }
 
 /// Takes a measurement of the spec's metric `metric` into the status. One that comes after the
 /// metric or the run has ended changes nothing.
 pub fn record(spec: &RunSpec, status: &mut RunStatus, metric: usize, measured: Measured) {
-    let Some(metric) = spec.metrics.get(metric) else {
+    if let Some(metric) = open(spec, status, metric) {
+        let measurement = measurement(metric, measured);
+        take(metric, status, measurement);
+    }
+}
+
+/// Takes into the status that a measurement has begun, which [`finish`] ends; `metadata` is what its
+/// provider finds it by. Until then the metric is not due.
+pub fn begin(
+    spec: &RunSpec,
+    status: &mut RunStatus,
+    metric: usize,
+    started: Timestamp,
+    metadata: BTreeMap<String, String>,
+) {
+    if let Some(metric) = open(spec, status, metric) {
+        let measurement = Measurement {
+            phase: RunPhase::Running,
+            started_at: started,
+            metadata,
+            ..Measurement::default()
+        };
+        take(metric, status, measurement);
+    }
+}
+
+/// Ends the measurement under way of the spec's metric `metric`; if there is none, nothing changes.
+pub fn finish(spec: &RunSpec, status: &mut RunStatus, metric: usize, ended: Ended) {
+    let Some(metric) = open(spec, status, metric) else {
         return;
     };
+    let result = status.result(&metric.name);
+    if let Some(begun) = result.and_then(MetricResult::under_way) {
+        let measurement = Measurement {
+            phase: ended.phase,
+            message: ended.message,
+            finished_at: Some(ended.at),
+            resume_at: None,
+            ..begun.clone()
+        };
+        take(metric, status, measurement);
+    }
+}
+
+/// The metric, if neither it nor the run has ended.
+fn open<'a>(spec: &'a RunSpec, status: &RunStatus, metric: usize) -> Option<&'a Metric> {
+    let metric = spec.metrics.get(metric)?;
     let ended = status
         .result(&metric.name)
         .is_some_and(|result| result.phase.completed());
-    if status.phase.completed() || ended {
-        return;
-    }
-    let measurement = measurement(metric, measured);
+    (!status.phase.completed() && !ended).then_some(metric)
+}
+
+/// Adds a measurement, in the place of the one under way if there is one.
+fn take(metric: &Metric, status: &mut RunStatus, measurement: Measurement) {
     status.update(&metric.name, |result| {
+        if result.under_way().is_some() {
+            result.measurements.pop();
+        }
         count(result, measurement.phase);
         result.phase = RunPhase::Running;
         result.dry_run = metric.dry_run;
@@ -118,7 +186,8 @@ fn measurement(metric: &Metric, measured: Measured) -> Measurement {
         phase,
         message,
         started_at: started,
-        finished_at: finished,
+        finished_at: Some(finished),
+        resume_at: None,
         value,
         metadata,
     }
@@ -156,8 +225,7 @@ pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Times
     }
     status.started_at.get_or_insert(now);
     assess_metrics(spec, &mut status, terminate);
-    // One bad metric ends the others too: what they measured so far is their verdict.
-    let terminating = terminate || spec.metrics.iter().any(|metric| is_bad(metric, &status));
+    let terminating = terminate || no_use(spec, &status);
     if terminating && !terminate {
         assess_metrics(spec, &mut status, true);
     }
@@ -167,7 +235,12 @@ pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Times
             .result(&metric.name)
             .is_none_or(|result| !result.phase.completed())
     };
-    if !terminating && spec.metrics.iter().any(unfinished) {
+    let waiting = if terminating {
+        status.under_way()
+    } else {
+        spec.metrics.iter().any(unfinished)
+    };
+    if waiting {
         status.phase = RunPhase::Running;
         return status;
     }
@@ -195,6 +268,12 @@ fn assess_metrics(spec: &RunSpec, status: &mut RunStatus, terminating: bool) {
             result.phase = phase;
         }
     }
+}
+
+/// Whether going on is of no use, since one metric is bad: what the others measured so far is their
+/// verdict, and what is under way is to be ended.
+pub fn no_use(spec: &RunSpec, status: &RunStatus) -> bool {
+    spec.metrics.iter().any(|metric| is_bad(metric, status))
 }
 
 fn is_bad(metric: &Metric, status: &RunStatus) -> bool {

@@ -52,6 +52,12 @@ impl RunStatus {
             .find(|result| result.name == name)
     }
 
+    /// Whether a measurement has begun and not ended.
+    pub fn under_way(&self) -> bool {
+        let mut results = self.metric_results.iter();
+        results.any(|result| result.under_way().is_some())
+    }
+
     /// Changes what was measured of the metric `name`; begun if nothing was.
     pub(super) fn update(&mut self, name: &str, change: impl FnOnce(&mut MetricResult)) {
         if let Some(result) = self
@@ -146,6 +152,14 @@ pub struct MetricResult {
     pub measurements: Vec<Measurement>,
 }
 
+impl MetricResult {
+    /// The measurement that has begun and not ended.
+    pub fn under_way(&self) -> Option<&Measurement> {
+        let last = self.measurements.last();
+        last.filter(|last| !last.phase.completed())
+    }
+}
+
 /// One measurement.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -157,8 +171,12 @@ pub struct Measurement {
     pub message: String,
     /// When it began.
     pub started_at: Time,
-    /// When it ended.
-    pub finished_at: Time,
+    /// When it ended; none: it is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// When Argo Rollouts would look at it again. Nothing here depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_at: Option<Time>,
     /// What was measured; empty after an error.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub value: String,
@@ -199,7 +217,7 @@ mod tests {
                 "metricResults": [{
                     "name": "success-rate", "phase": "Pending", "consecutiveSuccess": 1,
                     "measurements": [{
-                        "phase": "Successful", "value": "[1]", "startedAt": 0, "finishedAt": 0,
+                        "phase": "Successful", "value": "[1]", "startedAt": 0,
                     }],
                 }],
             })

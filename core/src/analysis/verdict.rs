@@ -65,6 +65,9 @@ pub fn assess_metric(metric: &Metric, result: &MetricResult, terminating: bool) 
             RunPhase::Pending
         };
     }
+    if result.under_way().is_some() {
+        return RunPhase::Running;
+    }
     if let Some((phase, _)) = exceeded(metric, result) {
         return phase;
     }

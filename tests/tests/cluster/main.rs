@@ -5,6 +5,7 @@ use libtest_mimic::{Arguments, Trial};
 use serin_tests::cluster::network;
 use std::process::ExitCode;
 
+mod analysis;
 mod api_definitions;
 mod harness;
 mod release;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let trials = [
+        analysis::all(),
         api_definitions::trials(),
         harness::pods::trials(),
         harness::traffic::trials(),

@@ -2,16 +2,13 @@
 
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::runtime::reflector::Store;
-use serde::Serialize;
-use serde_json::{Value, json};
-use serin_core::analysis::Template;
+use serde_json::json;
 use serin_core::step::WantedRun;
 
 use super::Acting;
 use crate::api::AnalysisRun;
 use crate::clock;
-use crate::cluster::analysis::{self, Making};
+use crate::cluster::analysis::{self, Making, Templates};
 use crate::cluster::reconcile::PassError;
 use crate::cluster::{sets, tell};
 
@@ -99,38 +96,22 @@ impl Acting<'_> {
         }
     }
 
-    /// The templates that a run may refer to. One that cannot be read is told of and not there.
-    fn templates(&self) -> Vec<Template> {
+    /// The templates that a run may refer to.
+    fn templates(&self) -> Templates {
         let watched = &self.pass.context.watched;
-        let own = documents(&watched.templates, "AnalysisTemplate");
-        let own = own
-            .into_iter()
-            .filter(|template| template["metadata"]["namespace"] == *self.plan.namespace);
-        let shared = documents(&watched.cluster_templates, "ClusterAnalysisTemplate");
-        let read = |document: Value| match Template::parse(&document) {
-            Ok(template) => Some(template),
-            Err(errors) => {
-                let name = document["metadata"]["name"].as_str().unwrap_or_default();
-                tracing::warn!(template = name, %errors, "a template cannot be read");
-                None
+        let mut templates = Templates::default();
+        for template in watched.templates.state() {
+            if template.namespace().as_ref() == Some(&self.plan.namespace) {
+                templates.add(&template);
             }
-        };
-        own.chain(shared).filter_map(read).collect()
+        }
+        for template in watched.cluster_templates.state() {
+            templates.add_of_cluster(&template);
+        }
+        templates
     }
 
     fn runs(&self) -> Api<AnalysisRun> {
         Api::namespaced(self.client(), &self.plan.namespace)
     }
-}
-
-fn documents<K>(store: &Store<K>, kind: &str) -> Vec<Value>
-where
-    K: kube::Resource<DynamicType = ()> + Clone + Serialize + 'static,
-{
-    let document = |object: std::sync::Arc<K>| {
-        let mut value = serde_json::to_value(&*object).ok()?;
-        value["kind"] = json!(kind);
-        Some(value)
-    };
-    store.state().into_iter().filter_map(document).collect()
 }

@@ -1,176 +1,129 @@
-//! The loop that measures: each run for itself, so that one that waits for an answer keeps no other
-//! waiting. What a pass knows is in the object, so a controller that starts again goes on with it.
+//! The loop that measures: runs as they change in, a task for each that has not ended out, so that
+//! one that waits for an answer keeps no other waiting.
 
+use std::collections::{HashMap, HashSet};
 use std::env;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::future::join_all;
-use kube::api::{Patch, PatchParams};
-use kube::runtime::controller::{Action, Config};
-use kube::runtime::{Controller, watcher};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::{Map, Value, json};
-use serin_core::analysis::{self, Measured, Metric, Provider, RunSpec, RunStatus};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::status;
+use super::life::live;
+use super::{Context, seen, ttl};
 use crate::api::AnalysisRun;
-use crate::clock;
+use crate::cluster::Scope;
 use crate::cluster::reconcile::INSTANCE_ID;
-use crate::cluster::{Scope, merge};
 use crate::provider::prometheus;
 
 /// Names the Prometheus of metrics that name none, as Argo Rollouts does.
 const ADDRESS: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
 
-struct Context {
-    client: Client,
-    instance_id: Option<String>,
-    asking: reqwest::Client,
-    address: Option<String>,
-}
-
-/// Why a pass over a run came to no end. It is tried again.
-#[derive(Debug, thiserror::Error)]
-enum PassError {
-    #[error("write the status: {0}")]
-    Api(#[from] kube::Error),
-    #[error("read the run: {0}")]
-    Json(#[from] serde_json::Error),
-}
-
-/// Measures the runs of a scope until `stop` ends.
+/// Measures the runs of a scope until `stop` ends, or this is dropped: nothing goes on after that.
 ///
 /// # Errors
 /// If providers cannot be asked from here at all.
 pub async fn run(
     client: Client,
     scope: Scope,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
+    stop: impl Future<Output = ()>,
 ) -> reqwest::Result<()> {
     let api: Api<AnalysisRun> = match &scope.namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    let context = Context {
-        client,
-        instance_id: scope.instance_id,
-        asking: prometheus::client()?,
-        address: env::var(ADDRESS).ok().filter(|address| !address.is_empty()),
+    let own = match &scope.instance_id {
+        Some(id) => format!("{INSTANCE_ID}={id}"),
+        None => format!("!{INSTANCE_ID}"),
     };
-    Controller::new(api, watcher::Config::default())
-        .with_config(Config::default())
-        .graceful_shutdown_on(stop)
-        .run(pass, again, Arc::new(context))
-        .for_each(|_| async {})
-        .await;
-    Ok(())
-}
-
-fn again(run: Arc<AnalysisRun>, error: &PassError, _: Arc<Context>) -> Action {
-    const AGAIN: Duration = Duration::from_secs(1);
-    const SOON: Duration = Duration::from_millis(100);
-    match error {
-        // Somebody wrote to the run meanwhile, such as that it is to end.
-        PassError::Api(kube::Error::Api(status)) if status.is_conflict() => Action::requeue(SOON),
-        _ => {
-            tracing::warn!(run = run.name_any(), %error, "a pass failed");
-            Action::requeue(AGAIN)
+    let mut runs = Runs {
+        context: Arc::new(Context {
+            client,
+            http: prometheus::client()?,
+            prometheus: env::var(ADDRESS).ok().filter(|address| !address.is_empty()),
+        }),
+        told: HashMap::new(),
+        listed: HashSet::new(),
+        tasks: JoinSet::new(),
+    };
+    let config = watcher::Config::default().labels(&own);
+    let mut events = pin!(watch_all(api, config).default_backoff());
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            Some(ended) = runs.tasks.join_next() => match ended {
+                Ok(uid) => runs.forget(&uid),
+                Err(error) => tracing::error!(%error, "a run's task broke down"),
+            },
+            event = events.next() => match event {
+                Some(Ok(event)) => runs.heed(event),
+                Some(Err(error)) => tracing::warn!(%error, "watching AnalysisRuns"),
+                None => return Ok(()),
+            },
         }
     }
 }
 
-/// One pass over a run: what is due is measured, judged and written.
-async fn pass(run: Arc<AnalysisRun>, context: Arc<Context>) -> Result<Action, PassError> {
-    if run.labels().get(INSTANCE_ID) != context.instance_id.as_ref() {
-        return Ok(Action::await_change());
-    }
-    let document = serde_json::to_value(&*run)?;
-    let before = status::read(&document["status"])?;
-    if before.phase.completed() || run.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
-    let now = clock::now();
-    let spec = match analysis::read(&document["spec"]) {
-        Ok(spec) => spec,
-        Err(why) => {
-            let refused = RunStatus::refused(why, now);
-            write(&run, &context, &document, &refused).await?;
-            return Ok(Action::await_change());
+/// The runs that have a task, by uid. The tasks end when this is dropped.
+struct Runs {
+    context: Arc<Context>,
+    told: HashMap<String, watch::Sender<AnalysisRun>>,
+    /// Those of the list that is being read.
+    listed: HashSet<String>,
+    tasks: JoinSet<String>,
+}
+
+impl Runs {
+    fn heed(&mut self, event: Event<AnalysisRun>) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(run) => {
+                self.listed.extend(run.uid());
+                self.is(run);
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                self.told.retain(|uid, _| listed.contains(uid));
+            }
+            Event::Apply(run) => self.is(run),
+            // The task learns of it when nobody is left who could tell it anything.
+            Event::Delete(run) => drop(self.told.remove(&run.uid().unwrap_or_default())),
         }
-    };
-    let terminate = run.spec.terminate == Some(true);
-    let mut status = analysis::assess(&spec, before, terminate, now);
-    let taken = measure_due(&spec, &status, &context).await;
-    for (metric, measured) in taken {
-        analysis::record(&spec, &mut status, metric, measured);
     }
-    let status = analysis::assess(&spec, status, terminate, clock::now());
-    write(&run, &context, &document, &status).await?;
-    if status.phase.completed() {
-        tracing::info!(run = run.name_any(), phase = ?status.phase, message = status.message, "ended");
-        return Ok(Action::await_change());
-    }
-    let now = clock::now();
-    Ok(match analysis::next_due(&spec, &status, now) {
-        Some(due) => Action::requeue(due.since(now)),
-        None => Action::await_change(),
-    })
-}
 
-async fn measure_due(
-    spec: &RunSpec,
-    status: &RunStatus,
-    context: &Context,
-) -> Vec<(usize, Measured)> {
-    if status.phase.completed() {
-        return Vec::new();
+    /// Tells the run's task of the object, or begins one.
+    fn is(&mut self, run: AnalysisRun) {
+        let Some(uid) = run.uid() else { return };
+        match self.told.get(&uid) {
+            Some(task) if !task.is_closed() => drop(task.send_replace(run)),
+            _ if needs_care(&run) => {
+                let (tell, told) = watch::channel(run);
+                self.told.insert(uid.clone(), tell);
+                let context = self.context.clone();
+                self.tasks.spawn(async move {
+                    live(context, told).await;
+                    uid
+                });
+            }
+            _ => {}
+        }
     }
-    let due = analysis::due(spec, status, clock::now());
-    let metrics = due
-        .into_iter()
-        .filter_map(|index| Some((index, spec.metrics.get(index)?)));
-    join_all(metrics.map(|(index, metric)| async move { (index, measure(metric, context).await) }))
-        .await
-}
 
-async fn measure(metric: &Metric, context: &Context) -> Measured {
-    let Provider::Prometheus(mut query) = metric.provider.clone();
-    query.address = query.address.or_else(|| context.address.clone());
-    let started = clock::now();
-    let outcome = prometheus::measure(&context.asking, &query, started).await;
-    Measured {
-        started,
-        finished: clock::now(),
-        outcome,
+    /// Forgets a run whose task has ended, unless another has begun.
+    fn forget(&mut self, uid: &str) {
+        if self.told.get(uid).is_some_and(watch::Sender::is_closed) {
+            self.told.remove(uid);
+        }
     }
 }
 
-/// Writes a status over the one that was read, unless somebody else has written since.
-async fn write(
-    run: &AnalysisRun,
-    context: &Context,
-    document: &Value,
-    status: &RunStatus,
-) -> Result<(), PassError> {
-    let before = document["status"].as_object().cloned().unwrap_or_default();
-    let mut after: Map<String, Value> = before.clone();
-    after.extend(status::written(status));
-    let Some(patch) = merge::patch(&before, &after) else {
-        return Ok(());
-    };
-    let patch = json!({
-        "metadata": {"resourceVersion": run.resource_version()},
-        "status": patch,
-    });
-    let namespace = run.namespace().unwrap_or_default();
-    let api: Api<AnalysisRun> = Api::namespaced(context.client.clone(), &namespace);
-    api.patch(
-        &run.name_any(),
-        &PatchParams::default(),
-        &Patch::Merge(&patch),
-    )
-    .await?;
-    Ok(())
+/// Whether there is something to do for a run, now or later.
+fn needs_care(run: &AnalysisRun) -> bool {
+    let going = run.metadata.deletion_timestamp.is_none();
+    going && (!seen(run).phase.completed() || ttl::is_limited(run))
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use kube::ResourceExt as _;
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
-use serin_core::analysis::{self, ArgContext, RunStatus, Template};
+use serin_core::analysis::{ArgContext, RunStatus};
 use serin_core::plan::RunHistory;
 use serin_core::revision::HASH_LABEL;
 use serin_core::step::{RunPhase, RunSeen, WantedRun};
 use serin_core::time::Timestamp;
 
 use super::status;
+use super::templates::{Beginning, Templates};
 use crate::api::AnalysisRun;
 use crate::cluster::reconcile::INSTANCE_ID;
 use crate::cluster::sets::REVISION;
@@ -23,7 +24,7 @@ pub(crate) struct Making<'a> {
     /// The Rollout's document.
     pub rollout: &'a Value,
     /// All templates that it may refer to.
-    pub templates: &'a [Template],
+    pub templates: &'a Templates,
     /// The template hash of the version on trial.
     pub latest: &'a str,
     /// The stable template hash.
@@ -42,16 +43,7 @@ pub(crate) fn object(making: &Making<'_>) -> Value {
         stable_hash: making.stable,
         rollout,
     };
-    let spec = analysis::document(making.templates, &wanted.analysis, &context)
-        .map_err(|error| error.to_string())
-        .and_then(|spec| match wanted.step {
-            Some(_) => without_end(&spec).map_or(Ok(spec), Err),
-            None => Ok(spec),
-        });
-    let (spec, refusal) = match spec {
-        Ok(spec) => (spec, None),
-        Err(why) => (json!({"metrics": []}), Some(why)),
-    };
+    let Beginning { draft, refusal } = making.templates.begin(wanted, &context);
     let metadata = &rollout["metadata"];
     let mut object = json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
@@ -64,23 +56,13 @@ pub(crate) fn object(making: &Making<'_>) -> Value {
                 "controller": true, "blockOwnerDeletion": true,
             }],
         },
-        "spec": spec,
+        "spec": draft.document(),
     });
     if let Some(why) = refusal {
         let refused = RunStatus::refused(why, making.now);
         object["status"] = Value::Object(status::written(&refused));
     }
     object
-}
-
-/// Why a step cannot wait for a run: a metric of it goes on until someone ends it.
-fn without_end(spec: &Value) -> Option<String> {
-    let spec = analysis::read(spec).ok()?;
-    let metric = &spec.endless()?.name;
-    Some(format!(
-        "metric {metric:?} has an interval and no count and runs indefinitely, expected a count in \
-         the analysis of a step"
-    ))
 }
 
 fn labels(making: &Making<'_>) -> Map<String, Value> {
@@ -157,6 +139,7 @@ pub(crate) fn surplus(
 
 #[cfg(test)]
 mod tests {
+    use serin_core::analysis::{Draft, Provider};
     use serin_core::plan::{AnalysisRef, TemplateRef};
 
     use super::*;
@@ -185,7 +168,7 @@ mod tests {
         object(&Making {
             wanted: &wanted,
             rollout: &rollout,
-            templates: &[Template::parse(&template).unwrap()],
+            templates: &Templates::from_iter([template]),
             latest: "two",
             stable: "one",
             revision: 2,
@@ -210,27 +193,22 @@ mod tests {
             json!([{"name": "host", "value": "shop"}])
         );
         assert_eq!(run["spec"]["metrics"][0], metric(), "as in the template");
-        let spec = analysis::read(&run["spec"]).unwrap();
-        let analysis::Provider::Prometheus(query) = &spec.metrics[0].provider;
+        let spec = Draft::read(&run["spec"]).unwrap().spec().unwrap();
+        let Provider::Prometheus(query) = &spec.metrics[0].provider else {
+            panic!("{spec:?}");
+        };
         assert_eq!(query.query, "up{host=\"shop\"}");
     }
 
     #[test]
-    fn a_step_does_not_wait_for_a_run_without_an_end() {
+    fn one_that_cannot_begin_has_ended_and_says_why() {
         let mut metric = metric();
         metric["interval"] = json!("5s");
-        let run = made(Some(1), metric.clone());
+        let run = made(Some(1), metric);
         assert_eq!(run["status"]["phase"], "Error");
+        assert_eq!(run["status"]["completedAt"], "1970-01-01T00:00:01Z");
         let message = run["status"]["message"].as_str().unwrap();
-        assert!(
-            message.contains("runs indefinitely, expected a count"),
-            "{message}"
-        );
-        assert_eq!(
-            made(None, metric)["status"],
-            Value::Null,
-            "beside the steps it may"
-        );
+        assert!(message.contains("runs indefinitely"), "{message}");
     }
 
     #[test]

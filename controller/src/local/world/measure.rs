@@ -45,10 +45,13 @@ impl World {
                         run: run.name.clone(),
                         metric: index,
                     };
+                    // No other begins here: it needs a cluster.
+                    let Provider::Prometheus(mut query) = metric.provider.clone() else {
+                        continue;
+                    };
                     if !self.measuring.asked.insert(asked.clone()) {
                         continue;
                     }
-                    let Provider::Prometheus(mut query) = metric.provider.clone();
                     if !keep || query.address.is_none() {
                         query.address = Some(format!("http://{}", self.place.prometheus));
                     }

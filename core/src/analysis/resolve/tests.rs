@@ -1,5 +1,7 @@
 use super::*;
-use serde_json::json;
+use crate::analysis::metric::Provider;
+use crate::plan::TemplateRef;
+use serde_json::{Value, json};
 
 fn template(kind: &str, name: &str, spec: Value) -> Template {
     let document = json!({"kind": kind, "metadata": {"name": name}, "spec": spec});
@@ -36,8 +38,10 @@ fn run(templates: &[Template], analysis: &AnalysisRef) -> Result<RunSpec, String
 }
 
 fn query(spec: &RunSpec, index: usize) -> &str {
-    let super::super::metric::Provider::Prometheus(query) = &spec.metrics[index].provider;
-    &query.query
+    match &spec.metrics[index].provider {
+        Provider::Prometheus(query) => &query.query,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -442,3 +442,63 @@ proptest! {
         prop_assert_eq!(stored.takes(after).status, plain.status);
     }
 }
+
+/// Two metrics of one measurement each, the first of which is under way.
+fn one_under_way() -> Run {
+    let once = |name: &str| metric(name, |metric| metric.interval = None);
+    let mut run = Run::of(vec![once("slow"), once("quick")]);
+    let found_by = [("job-name".to_string(), "j".to_string())].into();
+    begin(&run.spec, &mut run.status, 0, run.now, found_by);
+    run.assess(false);
+    run
+}
+
+impl Run {
+    fn finish(&mut self, phase: RunPhase) {
+        let ended = Ended {
+            phase,
+            message: "because".into(),
+            at: Timestamp(self.now.0 + 1),
+        };
+        finish(&self.spec, &mut self.status, 0, ended);
+        self.assess(false);
+    }
+}
+
+#[test]
+fn a_measurement_under_way_is_not_due_and_keeps_the_run_going() {
+    let mut run = one_under_way();
+    assert_eq!(due(&run.spec, &run.status, run.now), [1]);
+    run.take(1, 's');
+    assert_eq!(run.status.phase, RunPhase::Running);
+    assert_eq!(next_due(&run.spec, &run.status, run.now), None);
+    let slow = run.status.result("slow").unwrap();
+    assert_eq!((slow.phase, slow.count), (RunPhase::Running, 0));
+}
+
+#[test]
+fn its_end_takes_its_place_and_counts_once() {
+    let mut run = one_under_way();
+    run.take(1, 's');
+    run.finish(RunPhase::Successful);
+    run.finish(RunPhase::Failed);
+    assert_eq!(run.status.phase, RunPhase::Successful);
+    let slow = run.status.result("slow").unwrap();
+    let [last] = &slow.measurements[..] else {
+        panic!("one measurement: {slow:?}");
+    };
+    assert_eq!((slow.count, slow.successful), (1, 1));
+    assert_eq!(last.started_at, run.now);
+    assert_eq!(last.finished_at, Some(Timestamp(run.now.0 + 1)));
+    assert_eq!(last.metadata["job-name"], "j");
+}
+
+#[test]
+fn a_bad_metric_waits_for_the_end_of_what_is_under_way() {
+    let mut run = one_under_way();
+    run.take(1, 'f');
+    assert!(no_use(&run.spec, &run.status));
+    assert_eq!(run.status.phase, RunPhase::Running);
+    run.finish(RunPhase::Inconclusive);
+    assert_eq!(run.status.phase, RunPhase::Failed);
+}

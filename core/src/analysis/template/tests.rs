@@ -65,11 +65,11 @@ fn a_template_as_users_write_it_is_read() {
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     let path = "spec.metrics[0].provider";
-    for provider in ["web", "datadog", "newRelic", "job", "kayenta", "plugin"] {
+    for provider in ["web", "datadog", "newRelic", "kayenta", "plugin"] {
         assert_eq!(
             errors(json!({"name": "m", "provider": {provider: {"url": "x"}}})),
             [format!(
-                "{path}.{provider}: is not supported yet, expected prometheus"
+                "{path}.{provider}: is not supported yet, expected prometheus or job"
             )]
         );
     }
@@ -149,6 +149,9 @@ fn rules_of_validation_are_argos() {
         json!({"provider": {"prometheus": {"query": "up", "timeout": -1}}}),
         json!({"provider": {"prometheus": {"query": ""}}}),
         json!({"provider": {"prometheus": {"query": "up"}, "web": {"url": "x"}}}),
+        json!({"provider": {"job": {"url": "x"}}}),
+        json!({"provider": {"job": {"spec": {"backoffLimit": 0}}}}),
+        json!({"provider": {"job": {"metadata": {"labels": {"a": 1}}, "spec": {"template": {}}}}}),
         json!({"name": ""}),
     ] {
         assert_ne!(limits(bad.clone()), "", "{bad}");

@@ -1,0 +1,178 @@
+//! The templates that a run may refer to: objects in, what `core` gathers from out. One that cannot
+//! be read is refused only where a run refers to it, with what is wrong in it.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt as _;
+use serde::Serialize;
+use serde_json::json;
+use serin_core::analysis::{ArgContext, Draft, ResolveError, Template};
+use serin_core::field::FieldErrors;
+use serin_core::step::WantedRun;
+
+use crate::api::{AnalysisTemplate, ClusterAnalysisTemplate};
+use crate::runs;
+
+/// All templates of a namespace, and the cluster's.
+#[derive(Debug, Default)]
+pub(crate) struct Templates {
+    read: Vec<Template>,
+    /// What is wrong with the others, by whether they are the cluster's and by name.
+    unreadable: BTreeMap<(bool, String), FieldErrors>,
+}
+
+/// How a wanted run begins.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Beginning {
+    /// Its spec; without metrics if the templates and arguments make none.
+    pub draft: Draft,
+    /// Why it cannot begin.
+    pub refusal: Option<String>,
+}
+
+impl Templates {
+    /// Adds a template of the namespace.
+    pub(crate) fn add(&mut self, template: &AnalysisTemplate) {
+        self.read("AnalysisTemplate", &template.name_any(), template);
+    }
+
+    /// Adds a template of the cluster.
+    pub(crate) fn add_of_cluster(&mut self, template: &ClusterAnalysisTemplate) {
+        self.read("ClusterAnalysisTemplate", &template.name_any(), template);
+    }
+
+    fn read(&mut self, kind: &str, name: &str, object: &impl Serialize) {
+        let mut document = serde_json::to_value(object).unwrap_or_default();
+        document["kind"] = json!(kind);
+        match Template::parse(&document) {
+            Ok(template) => self.read.push(template),
+            Err(errors) => {
+                let of_cluster = kind.starts_with("Cluster");
+                self.unreadable
+                    .insert((of_cluster, name.to_string()), errors);
+            }
+        }
+    }
+
+    /// Draws up a wanted run; `args` are what its arguments may refer to.
+    pub(super) fn begin(&self, wanted: &WantedRun, args: &ArgContext<'_>) -> Beginning {
+        let draft = match Draft::draw_up(&self.read, &wanted.analysis, args) {
+            Ok(draft) => draft,
+            Err(why) => {
+                return Beginning {
+                    draft: Draft::default(),
+                    refusal: Some(self.why(&why)),
+                };
+            }
+        };
+        let spec = draft.spec().map_err(runs::Refusal::from);
+        let fit = spec.and_then(|spec| runs::fit(wanted, spec));
+        Beginning {
+            refusal: fit.err().map(|why| why.to_string()),
+            draft,
+        }
+    }
+
+    /// Why there is no draft; what is wrong with a template says more than that it cannot be used.
+    fn why(&self, error: &ResolveError) -> String {
+        let errors = match error {
+            ResolveError::NoTemplate {
+                name,
+                cluster_scope,
+            } => self.unreadable.get(&(*cluster_scope, name.clone())),
+            _ => None,
+        };
+        match (errors, error) {
+            (Some(FieldErrors(errors)), ResolveError::NoTemplate { name, .. }) => {
+                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                format!("template {name:?}: {}", errors.join("; "))
+            }
+            _ => error.to_string(),
+        }
+    }
+}
+
+/// Templates by their documents, for tests.
+#[cfg(test)]
+impl FromIterator<serde_json::Value> for Templates {
+    fn from_iter<T: IntoIterator<Item = serde_json::Value>>(documents: T) -> Self {
+        let mut templates = Templates::default();
+        for document in documents {
+            let kind = document["kind"].as_str().unwrap_or_default().to_string();
+            let name = document["metadata"]["name"].as_str().unwrap_or_default();
+            templates.read(&kind, name, &document);
+        }
+        templates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use serin_core::plan::{AnalysisRef, TemplateRef};
+
+    use super::*;
+
+    fn begin(spec: Value, step: Option<usize>) -> Beginning {
+        let template = json!({
+            "kind": "AnalysisTemplate", "metadata": {"name": "errors"}, "spec": spec,
+        });
+        let wanted = WantedRun {
+            name: "shop".into(),
+            step,
+            analysis: AnalysisRef {
+                templates: vec![TemplateRef {
+                    name: "errors".into(),
+                    cluster_scope: false,
+                }],
+                ..AnalysisRef::default()
+            },
+        };
+        let args = ArgContext {
+            latest_hash: "two",
+            stable_hash: "one",
+            rollout: &json!({}),
+        };
+        Templates::from_iter([template]).begin(&wanted, &args)
+    }
+
+    fn metric(query: &str) -> Value {
+        json!({"name": "m", "interval": "5s", "provider": {"prometheus": {"query": query}}})
+    }
+
+    #[test]
+    fn a_template_with_errors_is_refused_with_them() {
+        let begun = begin(
+            json!({"metrics": [{"name": "m", "provider": {"web": {}}}]}),
+            None,
+        );
+        assert_eq!(begun.draft, Draft::default());
+        assert_eq!(
+            begun.refusal.unwrap(),
+            "template \"errors\": spec.metrics[0].provider.web: is not supported yet, expected \
+             prometheus or job"
+        );
+    }
+
+    #[test]
+    fn a_run_that_is_refused_later_shows_its_metrics() {
+        let begun = begin(json!({"metrics": [metric("{{args.x}}")]}), None);
+        assert_eq!(begun.draft.metrics, [metric("{{args.x}}")]);
+        assert_eq!(
+            begun.refusal.unwrap(),
+            "metric \"m\": failed to resolve {{args.x}}"
+        );
+    }
+
+    #[test]
+    fn a_step_does_not_wait_for_a_run_without_an_end() {
+        let begun = begin(json!({"metrics": [metric("up")]}), Some(1));
+        assert_eq!(
+            begun.refusal.unwrap(),
+            "metric \"m\" has an interval and no count and runs indefinitely, expected a count in \
+             the analysis of a step"
+        );
+        let beside = begin(json!({"metrics": [metric("up")]}), None);
+        assert_eq!(beside.refusal, None);
+    }
+}
