@@ -110,4 +110,6 @@ impl Split<'_> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
