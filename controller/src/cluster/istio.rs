@@ -1,138 +1,115 @@
 //! What the router `istio` writes: the user's objects and the wanted traffic in, the objects as they
-//! are to be out. Only what belongs to a Rollout changes: weights, managed routes, and the template
-//! hashes of subsets.
+//! are to be out. What is not Serin's stays as it is, known or unknown.
 
-mod destinations;
 mod managed;
+mod place;
+mod refusal;
 mod rule;
 mod select;
+mod weights;
 
+pub use refusal::{Cause, Refusal};
+pub use rule::destination_rule;
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{Patch, PatchOperation, TestOperation};
 use serde_json::Value;
 use serin_core::plan::{DestinationRuleRef, VirtualServiceRef};
 use serin_core::step::Traffic;
+use serin_core::wire::WEIGHT_ALL;
 
-pub use rule::destination_rule;
-
-use destinations::Versions;
-
-/// What the objects are to say.
+/// What a VirtualService is to say.
 #[derive(Clone, Copy, Debug)]
 pub struct Split<'a> {
-    /// The Service that leads to the stable version, as routes name it.
+    /// The Service that is stable's, as it is routed to.
     pub stable_service: Option<&'a str>,
-    /// The Service that leads to the canary.
+    /// The canary's.
     pub canary_service: Option<&'a str>,
-    /// The subsets, where they are the versions.
+    /// Where the versions are subsets: what they are called.
     pub rule: Option<&'a DestinationRuleRef>,
-    /// Names of managed routes in their order.
+    /// The Rollout's namespace, which is the VirtualService's where its reference names none.
+    pub namespace: &'a str,
+    /// The names of managed routes in their order; those of `traffic` are among them.
     pub managed_routes: &'a [String],
     /// What a weight of everything is called.
     pub max_weight: u32,
-    /// Who gets which requests.
+    /// Who is to get which requests; without a canary there are neither its weight nor its routes.
     pub traffic: &'a Traffic,
-}
-
-/// Why an object cannot say what is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is nothing to write weights to.
-    #[error("VirtualService {service:?} has no {what}, expected {accepted}")]
-    NoRoute {
-        /// The VirtualService.
-        service: String,
-        /// What was looked for.
-        what: String,
-        /// What would do.
-        accepted: String,
-    },
-    /// A route does not lead to a version.
-    #[error(
-        "VirtualService {service:?} has {route} without a destination of the {version} version, \
-         expected {accepted}"
-    )]
-    NoDestination {
-        /// The VirtualService.
-        service: String,
-        /// The route.
-        route: String,
-        /// stable or canary.
-        version: &'static str,
-        /// What would do.
-        accepted: String,
-    },
-    /// The DestinationRule lacks a subset.
-    #[error(
-        "DestinationRule {rule:?} has no subset {subset:?} in spec.subsets, expected {accepted}"
-    )]
-    NoSubset {
-        /// The DestinationRule.
-        rule: String,
-        /// The subset.
-        subset: String,
-        /// Those that it has.
-        accepted: String,
-    },
-    /// Another Rollout writes to it.
-    #[error("DestinationRule {rule:?} is managed by Rollout {other:?}, expected one of its own")]
-    OfAnother {
-        /// The DestinationRule.
-        rule: String,
-        /// The other Rollout.
-        other: String,
-    },
 }
 
 /// The VirtualService as it is to be; equal to `object` where nothing is to change.
 ///
 /// # Errors
-/// If a route is missing, or does not lead to both versions.
+/// Where a route or a destination that the Rollout means is missing or ambiguous.
 pub fn virtual_service(
     object: &Value,
     reference: &VirtualServiceRef,
     split: &Split<'_>,
 ) -> Result<Value, Refusal> {
-    let versions = Versions::of(split);
+    written(object, reference, split).map_err(|cause| {
+        let namespace = reference.namespace.as_deref().unwrap_or(split.namespace);
+        Refusal {
+            object: format!("VirtualService {namespace}/{}", reference.name),
+            cause,
+        }
+    })
+}
+
+fn written(
+    object: &Value,
+    reference: &VirtualServiceRef,
+    split: &Split<'_>,
+) -> Result<Value, Cause> {
+    let places = select::routes(object, reference, split.managed_routes)?;
     let mut after = object.clone();
-    managed::remove(&mut after, split.managed_routes);
-    for at in select::routes(&after, reference)? {
-        let route = &mut after["spec"][at.protocol][at.index];
-        versions.weigh(route, &reference.name, &at)?;
+    for place in &places {
+        weights::set(&mut after, *place, split)?;
     }
-    managed::add(&mut after, reference, split, &versions);
+    managed::set(&mut after, &places, split)?;
     Ok(after)
 }
 
-/// The canary's weight in basis points that a VirtualService sends now: the largest of its routes.
+/// The canary's share in basis points that the object sends now, the largest of its routes; none
+/// where it cannot be told.
 pub fn canary_weight(
     object: &Value,
     reference: &VirtualServiceRef,
     split: &Split<'_>,
 ) -> Option<u16> {
-    let versions = Versions::of(split);
-    let mut without = object.clone();
-    managed::remove(&mut without, split.managed_routes);
-    let routes = select::routes(&without, reference).ok()?;
-    let weights = routes
+    let places = select::routes(object, reference, split.managed_routes).ok()?;
+    let shares = places
         .iter()
-        .filter_map(|at| versions.weight(&without["spec"][at.protocol][at.index]));
-    let weight = weights.max()? * 10_000 / u64::from(split.max_weight.max(1));
-    u16::try_from(weight.min(10_000)).ok()
+        .map(|place| weights::share(object, *place, split));
+    shares.flatten().max()
 }
 
-/// What makes one object of the other, refused by the API server if the object is another by then;
-/// none if they are the same.
-pub fn patch(before: &Value, after: &Value) -> Option<json_patch::Patch> {
-    let mut patch = json_patch::diff(before, after);
-    if patch.0.is_empty() {
+/// What makes `after` of `before`, and of no other version of it; none if they are equal.
+pub fn patch(before: &Value, after: &Value) -> Option<Patch> {
+    let Patch(changes) = json_patch::diff(before, after);
+    if changes.is_empty() {
         return None;
     }
-    let version = json_patch::TestOperation {
-        path: json_patch::jsonptr::PointerBuf::from_tokens(["metadata", "resourceVersion"]),
+    // A change counts the items of lists, so it fits the object that was read only. Without a
+    // version in it, as no API server answers, the test fails.
+    let unchanged = PatchOperation::Test(TestOperation {
+        path: PointerBuf::from_tokens(["metadata", "resourceVersion"]),
         value: before["metadata"]["resourceVersion"].clone(),
-    };
-    patch.0.insert(0, json_patch::PatchOperation::Test(version));
-    Some(patch)
+    });
+    Some(Patch([vec![unchanged], changes].concat()))
 }
 
+impl Split<'_> {
+    /// The canary's weight as the object says it. Rounded, since a third in basis points is a
+    /// little less than a third.
+    fn canary(&self) -> u64 {
+        let weight_bp = self.traffic.canary.as_ref();
+        let weight_bp = weight_bp.map_or(0, |canary| canary.weight_bp);
+        let all = u64::from(WEIGHT_ALL);
+        (u64::from(weight_bp) * u64::from(self.max_weight) + all / 2) / all
+    }
+}
+
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,148 +1,143 @@
-//! Which routes of a VirtualService the weights are written to.
-
-use std::collections::BTreeSet;
+//! Which routes of a VirtualService a Rollout means.
 
 use serde_json::Value;
-use serin_core::plan::VirtualServiceRef;
+use serin_core::plan::{TcpRoute, TlsRoute, VirtualServiceRef};
+use std::collections::BTreeSet;
 
-use super::Refusal;
+use super::managed::is_managed;
+use super::place::{Kind, Place};
+use super::refusal::{Cause, names_in};
 
-/// Where a route is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct At {
-    /// `http`, `tls` or `tcp`.
-    pub(super) protocol: &'static str,
-    /// In that list.
-    pub(super) index: usize,
+/// The routes that carry the weights, at least one. Each list that there is has one of them: where
+/// it is not clear which, requests might stay with stable to the end.
+pub(super) fn routes(
+    object: &Value,
+    reference: &VirtualServiceRef,
+    managed: &[String],
+) -> Result<Vec<Place>, Cause> {
+    let mut places = http(object, &reference.routes, managed)?;
+    places.extend(tls(object, &reference.tls_routes)?);
+    places.extend(tcp(object, &reference.tcp_routes)?);
+    if places.is_empty() {
+        return Err(Cause::NoRoutes);
+    }
+    Ok(places)
 }
 
-/// The routes that a reference means, in a VirtualService without its managed routes.
-pub(super) fn routes(object: &Value, reference: &VirtualServiceRef) -> Result<Vec<At>, Refusal> {
-    let mut found = http(object, reference)?;
-    let named = !reference.tls_routes.is_empty() || !reference.tcp_routes.is_empty();
-    for wanted in &reference.tls_routes {
-        let fits = |route: &Value| {
-            let hosts: BTreeSet<&str> = wanted.sni_hosts.iter().map(String::as_str).collect();
-            port_of(route) == wanted.port.map(u64::from) && sni_of(route) == hosts
-        };
-        let what = format!(
-            "tls route for port {:?} and {:?}",
-            wanted.port, wanted.sni_hosts
-        );
-        found.extend(fitting(object, reference, "tls", &what, fits)?);
+/// In the order of `names`, the first of which managed routes take after.
+fn http(object: &Value, names: &[String], managed: &[String]) -> Result<Vec<Place>, Cause> {
+    let kind = Kind::Http;
+    if names.is_empty() {
+        return only(object, kind, "routes", |route| !is_managed(route, managed));
     }
-    for wanted in &reference.tcp_routes {
-        let fits = |route: &Value| port_of(route) == wanted.port.map(u64::from);
-        let what = format!("tcp route for port {:?}", wanted.port);
-        found.extend(fitting(object, reference, "tcp", &what, fits)?);
-    }
-    if found.is_empty() && !named {
-        // As with http, the only route needs no words.
-        for protocol in ["tls", "tcp"] {
-            if list(object, protocol).len() == 1 {
-                found.push(At { protocol, index: 0 });
-            }
+    let routes = kind.routes(object);
+    let place = |name: &String| {
+        if managed.contains(name) {
+            let route = name.clone();
+            return Err(Cause::RouteIsManaged { route });
         }
-    }
-    if found.is_empty() {
-        return Err(Refusal::NoRoute {
-            service: reference.name.clone(),
-            what: "route to write weights to".to_string(),
-            accepted: "one route in spec.http, spec.tls or spec.tcp, or the names of those meant"
-                .to_string(),
-        });
-    }
-    Ok(found)
+        let index = routes.iter().position(|route| route["name"] == **name);
+        let index = index.ok_or_else(|| Cause::NoSuchRoute {
+            route: name.clone(),
+            found: names_in(routes),
+        })?;
+        Ok(Place { kind, index })
+    };
+    names.iter().map(place).collect()
 }
 
-/// HTTP routes: those named, else the only one, else the first without a name.
-fn http(object: &Value, reference: &VirtualServiceRef) -> Result<Vec<At>, Refusal> {
-    let routes = list(object, "http");
-    let at = |index| At {
-        protocol: "http",
-        index,
-    };
-    if !reference.routes.is_empty() {
-        let find = |name: &String| {
-            let index = routes.iter().position(|route| route["name"] == **name);
-            index.map(at).ok_or_else(|| Refusal::NoRoute {
-                service: reference.name.clone(),
-                what: format!("http route {name:?}"),
-                accepted: names(routes),
-            })
-        };
-        return reference.routes.iter().map(find).collect();
+fn tls(object: &Value, wanted: &[TlsRoute]) -> Result<Vec<Place>, Cause> {
+    let kind = Kind::Tls;
+    if wanted.is_empty() {
+        return only(object, kind, "tlsRoutes", |_| true);
     }
-    let first = match routes {
-        [] => return Ok(Vec::new()),
-        [_] => Some(0),
-        many => many
-            .iter()
-            .position(|route| route.get("name").is_none_or(|name| name == "")),
-    };
-    match first {
-        Some(index) => Ok(vec![at(index)]),
-        None => Err(Refusal::NoRoute {
-            service: reference.name.clone(),
-            what: "http route without a name".to_string(),
-            accepted: format!("virtualService.routes to name some of {}", names(routes)),
+    let mut places = Vec::new();
+    for TlsRoute { port, sni_hosts } in wanted {
+        let hosts: BTreeSet<&str> = sni_hosts.iter().map(String::as_str).collect();
+        let fits = |route: &Value| has_port(route, *port) && sni_hosts_of(route) == hosts;
+        let sought = || format!("{} and SNI hosts {hosts:?}", port_text(*port));
+        places.extend(all_that(object, kind, fits, sought)?);
+    }
+    Ok(places)
+}
+
+fn tcp(object: &Value, wanted: &[TcpRoute]) -> Result<Vec<Place>, Cause> {
+    let kind = Kind::Tcp;
+    if wanted.is_empty() {
+        return only(object, kind, "tcpRoutes", |_| true);
+    }
+    let mut places = Vec::new();
+    for TcpRoute { port } in wanted {
+        let fits = |route: &Value| has_port(route, *port);
+        places.extend(all_that(object, kind, fits, || port_text(*port))?);
+    }
+    Ok(places)
+}
+
+/// The one route that will do, and nothing of an empty list; `names` is the Rollout's field that tells which is meant.
+fn only(
+    object: &Value,
+    kind: Kind,
+    names: &'static str,
+    will_do: impl Fn(&Value) -> bool,
+) -> Result<Vec<Place>, Cause> {
+    let routes = kind.routes(object);
+    let found = places(routes, kind, will_do);
+    match found.len() {
+        1 => Ok(found),
+        0 if routes.is_empty() => Ok(found),
+        count => Err(Cause::NotOneRoute { kind, count, names }),
+    }
+}
+
+/// All routes that fit, which is at least one.
+fn all_that(
+    object: &Value,
+    kind: Kind,
+    fits: impl Fn(&Value) -> bool,
+    sought: impl Fn() -> String,
+) -> Result<Vec<Place>, Cause> {
+    let found = places(kind.routes(object), kind, fits);
+    match found.is_empty() {
+        false => Ok(found),
+        true => Err(Cause::NoRouteMatches {
+            kind,
+            sought: sought(),
         }),
     }
 }
 
-fn fitting(
-    object: &Value,
-    reference: &VirtualServiceRef,
-    protocol: &'static str,
-    what: &str,
-    fits: impl Fn(&Value) -> bool,
-) -> Result<Vec<At>, Refusal> {
-    let routes = list(object, protocol).iter().enumerate();
-    let found: Vec<At> = routes
-        .filter(|(_, route)| fits(route))
-        .map(|(index, _)| At { protocol, index })
-        .collect();
-    if found.is_empty() {
-        return Err(Refusal::NoRoute {
-            service: reference.name.clone(),
-            what: what.to_string(),
-            accepted: format!("one whose matches are these and no others in spec.{protocol}"),
-        });
-    }
-    Ok(found)
-}
-
-fn names(routes: &[Value]) -> String {
-    let names: Vec<&str> = routes
+fn places(routes: &[Value], kind: Kind, will_do: impl Fn(&Value) -> bool) -> Vec<Place> {
+    let found = routes
         .iter()
-        .filter_map(|route| route["name"].as_str())
-        .collect();
-    match names.is_empty() {
-        true => "a route with that name".to_string(),
-        false => format!("one of {}", names.join(", ")),
+        .enumerate()
+        .filter(|(_, route)| will_do(route));
+    found.map(|(index, _)| Place { kind, index }).collect()
+}
+
+/// Whether all matches of a route name this port, or none does; a route with several fits nothing.
+fn has_port(route: &Value, port: Option<u16>) -> bool {
+    let of_match = |one: &Value| one["port"].as_u64().filter(|port| *port != 0);
+    let ports: BTreeSet<Option<u64>> = matches_of(route).iter().map(of_match).collect();
+    let port = port.map(u64::from);
+    match ports.first() {
+        Some(first) => ports.len() == 1 && *first == port,
+        None => port.is_none(),
     }
 }
 
-/// The only port of a route's matches; none if they name none, or several.
-fn port_of(route: &Value) -> Option<u64> {
-    let matches = list_in(&route["match"]).iter();
-    let ports: BTreeSet<u64> = matches.filter_map(|one| one["port"].as_u64()).collect();
-    match ports.len() {
-        1 => ports.first().copied(),
-        _ => None,
-    }
+fn sni_hosts_of(route: &Value) -> BTreeSet<&str> {
+    let lists = matches_of(route)
+        .iter()
+        .filter_map(|one| one["sniHosts"].as_array());
+    lists.flatten().filter_map(Value::as_str).collect()
 }
 
-fn sni_of(route: &Value) -> BTreeSet<&str> {
-    let matches = list_in(&route["match"]).iter();
-    let hosts = matches.flat_map(|one| list_in(&one["sniHosts"]));
-    hosts.filter_map(Value::as_str).collect()
+fn matches_of(route: &Value) -> &[Value] {
+    let list = route["match"].as_array();
+    list.map_or(&[], Vec::as_slice)
 }
 
-pub(super) fn list<'v>(object: &'v Value, protocol: &str) -> &'v [Value] {
-    list_in(&object["spec"][protocol])
-}
-
-fn list_in(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
+fn port_text(port: Option<u16>) -> String {
+    port.map_or("no port".to_string(), |port| format!("port {port}"))
 }
