@@ -115,6 +115,8 @@ fn controllers(dir: &Path) -> Launch {
         // The others are about nodes and volumes, of which there are none.
         "--controllers=*,-nodeipam,-nodelifecycle,-attachdetach,-persistentvolume-binder"
             .to_string(),
+        // With it a burst of pods makes ReplicaSets wait for caches, ever longer.
+        "--feature-gates=StaleControllerConsistencyReplicaSet=false".to_string(),
         // The defaults, 20 and 30 a second, are what hundreds of pods would wait for.
         "--kube-api-qps=500".to_string(),
         "--kube-api-burst=1000".to_string(),

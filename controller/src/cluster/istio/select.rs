@@ -74,7 +74,8 @@ fn tcp(object: &Value, wanted: &[TcpRoute]) -> Result<Vec<Place>, Cause> {
     Ok(places)
 }
 
-/// The one route that will do, and nothing of an empty list; `names` is the Rollout's field that tells which is meant.
+/// The one route that will do, and nothing of an empty list; `names` is the Rollout's field that
+/// tells which is meant.
 fn only(
     object: &Value,
     kind: Kind,

@@ -1,5 +1,6 @@
 //! Pods are what a kubelet makes of them.
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -68,6 +69,17 @@ async fn the_process_of_a_deleted_one_is_gone(cluster: &Cluster) {
     let pods = until_ready(cluster, &namespace, 1).await;
     let old = SocketAddr::from((address(&pods[0]), 8080));
     Client::connect(old).expect("the pod listens");
+    // The controllers wait minutes for a pod that they first see when it is on its way out.
+    let deployments = Api::<Deployment>::namespaced(cluster.client(), &namespace);
+    wait_for("the controllers see the pod", PATIENCE, async || {
+        let shop = deployments.get("shop").await;
+        let status = shop.map_err(|error| error.to_string())?.status;
+        let ready = status.as_ref().and_then(|status| status.ready_replicas);
+        (ready == Some(1))
+            .then_some(())
+            .ok_or_else(|| format!("{status:?}"))
+    })
+    .await;
 
     let api = Api::<Pod>::namespaced(cluster.client(), &namespace);
     let name = pods[0].name_any();
