@@ -13,7 +13,7 @@ ARGO_ROLLOUTS_VERSION := 1.10.2
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-cluster rust check test demo bench manifests clean
+.PHONY: help setup setup-cluster rust check test cluster demo bench manifests clean
 
 # A plain `cargo` command means the default members: all but the crates that are wasm only.
 WASM := --target wasm32-unknown-unknown -p serin-filter -p serin-noop-filter
@@ -45,6 +45,11 @@ setup-cluster: ## Build Kubernetes, istiod and Argo Rollouts into .tools/bin (on
 test: setup setup-cluster ## All tests, with the real Envoy, Prometheus, Kubernetes and istiod
 	cargo build --locked
 	cargo test --locked
+
+# COMMAND runs in the place of the shell.
+cluster: setup setup-cluster ## The tests' cluster with a shell in it; it ends with the shell
+	cargo build --locked
+	cargo run --locked --quiet -p serin-tests --bin cluster -- $(COMMAND)
 
 demo: setup ## A good and a bad release on this machine (KEEP=1 leaves it running)
 	cargo build --locked --release -p serin -p serin-demo

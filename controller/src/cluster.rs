@@ -4,6 +4,9 @@
 
 pub mod analysis;
 pub mod istio;
+pub mod lease;
+pub mod metrics;
+pub mod web;
 
 mod act;
 mod answered;
@@ -21,10 +24,12 @@ mod status;
 mod tell;
 mod watched;
 
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use futures::{FutureExt as _, StreamExt as _};
 use kube::Client;
 use kube::runtime::Controller;
@@ -33,8 +38,10 @@ use kube::runtime::events::{Recorder, Reporter};
 
 use crate::api::Rollout;
 use context::Context;
+use lease::Election;
 use reconcile::PassError;
 use watched::AllChanges;
+use web::Health;
 
 /// Which Rollouts are looked after.
 #[derive(Clone, Debug, Default)]
@@ -49,14 +56,44 @@ pub struct Scope {
 const AT_ONCE: u16 = 32;
 
 /// Looks after Rollouts and measures their analysis runs until `stop` ends; passes under way come to
-/// their end. Nothing keeps two controllers of one scope apart: there may be one.
+/// their end. With a Lease, one controller of those that want it does so at a time, and without it
+/// there may be one.
 ///
 /// # Errors
-/// If providers of metrics cannot be asked from here at all.
+/// If the Lease is lost, or if providers of metrics cannot be asked from here at all.
 pub async fn run(
     client: Client,
     scope: Scope,
-    stop: impl Future<Output = ()> + Send + 'static,
+    wanted: Option<lease::Wanted>,
+    health: Health,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let mut stop = pin!(stop);
+    let Some(wanted) = wanted else {
+        return work(client, scope, health, stop).await;
+    };
+    let election = Election::new(client.clone(), wanted);
+    let won = election.win(|| health.is_ready());
+    let mut held = tokio::select! {
+        held = won => held,
+        () = &mut stop => return Ok(()),
+    };
+    health.is_not_ready();
+    let ended = tokio::select! {
+        ended = work(client, scope, health, stop) => ended,
+        // Whoever has it now must be alone: what is under way ends here.
+        why = election.keep(&mut held) => bail!("the lease is lost: {why}"),
+    };
+    election.release(&held).await;
+    ended
+}
+
+/// Looks after Rollouts and measures runs, alone, until `stop` ends.
+async fn work(
+    client: Client,
+    scope: Scope,
+    health: Health,
+    stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (ask, asked) = tokio::sync::watch::channel(false);
     let stopped = move || {
@@ -66,12 +103,18 @@ pub async fn run(
             let _ = asked.wait_for(|stop| *stop).await.map(drop);
         }
     };
-    let measuring = analysis::run(client.clone(), scope.clone(), stopped());
+    let measuring = analysis::run(
+        client.clone(),
+        scope.clone(),
+        health.metrics.clone(),
+        stopped(),
+    );
     let stopping = async {
         stop.await;
         ask.send_replace(true);
     };
-    let ((), measured, ()) = tokio::join!(keep(client, scope, stopped()), measuring, stopping);
+    let ((), measured, ()) =
+        tokio::join!(keep(client, scope, health, stopped()), measuring, stopping);
     measured.context("ask providers of metrics")
 }
 
@@ -79,8 +122,10 @@ pub async fn run(
 async fn keep(
     client: Client,
     scope: Scope,
+    health: Health,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
+    let stop = stop.shared();
     let (watched, changes) = watched::watch(&client, scope.namespace.as_deref());
     let ready = watched.ready().shared();
     let reporter = Reporter {
@@ -90,7 +135,9 @@ async fn keep(
     let recorder = Recorder::new(client.clone(), reporter);
     let rollouts = watched.rollouts.clone();
     let istio = watched.istio.clone();
-    let context = Context::new(client, watched, ready, recorder, scope.instance_id);
+    health.metrics.hold(watched.held(scope.instance_id.clone()));
+    let (metrics, held) = (health.metrics.clone(), ready.clone());
+    let context = Context::new(client, watched, ready, recorder, scope.instance_id, metrics);
     let AllChanges {
         rollouts: rollout_changes,
         sets,
@@ -121,18 +168,29 @@ async fn keep(
             istio.destination_rule,
         )
         .watches_stream(deployments, of.deployments())
-        .graceful_shutdown_on(stop);
+        .graceful_shutdown_on(stop.clone());
     let passes = controller.run(reconcile::reconcile, again, Arc::new(context));
-    passes
-        .for_each(|pass| async move {
-            match pass {
-                Ok(_) | Err(Error::ObjectNotFound(_)) => {}
-                // Told where it happened.
-                Err(Error::ReconcilerFailed(..)) => {}
-                Err(error) => tracing::warn!(%error, "watching"),
-            }
-        })
-        .await;
+    let passes = passes.for_each(|pass| async move {
+        match pass {
+            Ok(_) | Err(Error::ObjectNotFound(_)) => {}
+            // Told where it happened.
+            Err(Error::ReconcilerFailed(..)) => {}
+            Err(error) => tracing::warn!(%error, "watching"),
+        }
+    });
+    // The library's shutdown waits for what is read first and reads no more: until then there is
+    // nothing under way that is to come to its end.
+    let early = async {
+        tokio::select! {
+            () = held => health.is_ready(),
+            () = stop => return,
+        }
+        pending::<()>().await;
+    };
+    tokio::select! {
+        () = passes => {}
+        () = early => {}
+    }
 }
 
 /// A pass that failed is tried again soon, and its error told.

@@ -1,12 +1,20 @@
 //! `serin controller`: looks after a cluster's Rollouts until it is asked to stop.
 
+mod election;
+
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
+use election::Election;
+
+use crate::cluster::web::{self, Health};
 use crate::cluster::{self, Scope};
 use crate::kubernetes::config;
 use crate::local::asked_to_stop;
@@ -27,6 +35,11 @@ pub(super) struct Controller {
     /// [default: those without that label]
     #[arg(long, value_name = "ID")]
     instance_id: Option<String>,
+    /// Where /metrics, /healthz and /readyz are served
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8090")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    election: Election,
 }
 
 impl Controller {
@@ -38,6 +51,11 @@ impl Controller {
             context: self.context,
         };
         let client = config::client(&asked).await?;
+        let instance_id = self.instance_id.as_deref();
+        let namespace = client.default_namespace();
+        let wanted = self.election.wanted(namespace, instance_id)?;
+        let listener = TcpListener::bind(self.listen).await;
+        let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
         let scope = Scope {
             namespace: self.namespace,
             instance_id: self.instance_id,
@@ -45,9 +63,15 @@ impl Controller {
         tracing::info!(
             namespace = scope.namespace,
             instance_id = scope.instance_id,
+            listen = %listener.local_addr()?,
             "begins"
         );
-        cluster::run(client, scope, asked_to_stop()?).await?;
+        let health = Health::default();
+        let stop = asked_to_stop()?;
+        tokio::select! {
+            ended = cluster::run(client, scope, wanted, health.clone(), stop) => ended?,
+            failed = web::answer(listener, health) => failed?,
+        }
         tracing::info!("stops");
         Ok(ExitCode::SUCCESS)
     }

@@ -19,10 +19,13 @@ pub(super) use templates::Templates;
 
 use kube::Client;
 
+use super::metrics::Metrics;
+
 /// What every measurement has at hand.
 struct Context {
     client: Client,
     http: reqwest::Client,
     /// The Prometheus of metrics that name none.
     prometheus: Option<String>,
+    metrics: Metrics,
 }

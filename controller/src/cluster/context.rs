@@ -11,6 +11,7 @@ use kube::runtime::events::Recorder;
 use tokio::time::Instant;
 
 use super::memory::Asked;
+use super::metrics::Metrics;
 use super::watched::Watched;
 
 /// What every pass has at hand.
@@ -21,6 +22,7 @@ pub(super) struct Context {
     pub ready: Shared<BoxFuture<'static, ()>>,
     pub recorder: Recorder,
     pub instance_id: Option<String>,
+    pub metrics: Metrics,
     notes: Mutex<HashMap<String, Notes>>,
 }
 
@@ -48,6 +50,7 @@ impl Context {
         ready: Shared<BoxFuture<'static, ()>>,
         recorder: Recorder,
         instance_id: Option<String>,
+        metrics: Metrics,
     ) -> Context {
         Context {
             client,
@@ -55,6 +58,7 @@ impl Context {
             ready,
             recorder,
             instance_id,
+            metrics,
             notes: Mutex::new(HashMap::new()),
         }
     }

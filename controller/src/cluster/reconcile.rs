@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -16,7 +16,7 @@ use serin_core::time::Timestamp;
 use super::act::Acting;
 use super::context::Context;
 use super::identity::{self, IdentityError, Version};
-use super::memory::{self, Memory, Origin};
+use super::memory::{self, Asked, Memory, Origin};
 use super::merge;
 use super::router::{self, Objects};
 use super::sets;
@@ -92,18 +92,40 @@ pub(super) async fn reconcile(
     let gone = rollout.metadata.deletion_timestamp.is_some();
     if gone || rollout.labels().get(INSTANCE_ID) != context.instance_id.as_ref() {
         context.forget(&uid);
+        context.metrics.forget(&key(&rollout));
         return Ok(Action::await_change());
     }
     if context.is_behind(&uid, rollout.resource_version().as_deref()) {
         return Ok(Action::requeue(SOON * 20));
     }
+    let began = Instant::now();
     let pass = Pass::over(&rollout, &uid, &context)?;
-    match pass.run().await {
+    let ended = pass.run().await;
+    let failed = ended.as_ref().is_err_and(|error| !error.is_conflict());
+    context.metrics.pass(key(&rollout), began.elapsed(), failed);
+    match ended {
         Ok(Some(again)) => Ok(Action::requeue(again.max(SOON))),
         Ok(None) => Ok(Action::await_change()),
         Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
         Err(error) => Err(error),
     }
+}
+
+/// How the weight that is asked for changes, in Argo Rollouts' words.
+fn moved(plan: &Plan, before: &Asked, now: &Asked) -> Option<String> {
+    let weight = |asked: &Asked| {
+        let canary = asked.traffic.canary.as_ref();
+        let bp = canary.map_or(0, |canary| canary.weight_bp);
+        u32::from(bp) * plan.max_weight / 10_000
+    };
+    let (before, now) = (weight(before), weight(now));
+    let changes = before != now && plan.router != Router::ReplicaRatio;
+    changes.then(|| format!("Traffic weight updated from {before} to {now}"))
+}
+
+/// A Rollout's namespace and its name.
+pub(super) fn key(rollout: &Rollout) -> (String, String) {
+    (rollout.namespace().unwrap_or_default(), rollout.name_any())
 }
 
 /// What one pass works with.
@@ -305,12 +327,19 @@ impl<'a> Pass<'a> {
         if memory.asked.as_ref() != Some(&asked) {
             spreading = None;
         }
+        let moved = memory
+            .asked
+            .as_ref()
+            .and_then(|before| moved(plan, before, &asked));
         memory.state = decision.state.clone();
         memory.asked = Some(asked.clone());
 
         self.store(plan, selector, source, seen, &decision, &memory)
             .await?;
         tell::tell(self, &decision).await;
+        if let Some(moved) = moved {
+            tell::event(self, "TrafficWeightUpdated", &moved).await;
+        }
         let acting = Acting {
             pass: self,
             plan,

@@ -2,15 +2,20 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
-use kube::runtime::events::{Event, EventType};
-use serin_core::step::{Decision, Phase};
+use kube::runtime::events::{Event as Published, EventType};
+use serin_core::step::{Decision, Event, Phase, Why};
 
-use super::reconcile::Pass;
+use super::memory;
+use super::reconcile::{self, Pass};
 
 /// Tells of a decision that was stored.
 pub(super) async fn tell(pass: &Pass<'_>, decision: &Decision) {
     let rollout = key(pass);
-    for event in &decision.events {
+    for event in decision
+        .events
+        .iter()
+        .chain(&aborted_by_hand(pass, decision))
+    {
         tracing::info!(%rollout, reason = event.reason, message = event.message, "event");
         publish(pass, &event.reason, &event.message).await;
     }
@@ -21,6 +26,22 @@ pub(super) async fn tell(pass: &Pass<'_>, decision: &Decision) {
             Phase::Degraded => tracing::warn!(%rollout, ?phase, %why, "rollout"),
             _ => tracing::info!(%rollout, ?phase, %why, "rollout"),
         }
+    }
+}
+
+/// The event of an abort that a client asked for, which the pass found decided.
+fn aborted_by_hand(pass: &Pass<'_>, decision: &Decision) -> Option<Event> {
+    const REASON: &str = "RolloutAborted";
+    let before = pass.status.get(memory::FIELD)?;
+    let told = decision.events.iter().any(|event| event.reason == REASON);
+    match &decision.why {
+        Why::Aborted { revision, why } if before["state"]["abort"].is_null() && !told => {
+            Some(Event {
+                reason: REASON.to_string(),
+                message: format!("Rollout aborted update to revision {revision}: {why}"),
+            })
+        }
+        _ => None,
     }
 }
 
@@ -41,12 +62,15 @@ async fn publish(pass: &Pass<'_>, reason: &str, message: &str) {
     let bad = ["RolloutAborted", "InvalidSpec"].contains(&reason);
     // Events that differ only in their note are counted as one: the action tells them apart.
     let action: String = message.chars().take(ACTION_MAX).collect();
-    let event = Event {
-        type_: if bad {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
+    let (type_, kind) = match bad {
+        true => (EventType::Warning, "Warning"),
+        false => (EventType::Normal, "Normal"),
+    };
+    pass.context
+        .metrics
+        .event(reconcile::key(pass.rollout), kind, reason);
+    let event = Published {
+        type_,
         reason: reason.to_string(),
         note: Some(message.to_string()),
         action,
@@ -67,7 +91,6 @@ fn reference(pass: &Pass<'_>) -> ObjectReference {
 }
 
 fn key(pass: &Pass<'_>) -> String {
-    let metadata = &pass.rollout.metadata;
-    let part = |part: &Option<String>| part.clone().unwrap_or_default();
-    format!("{}/{}", part(&metadata.namespace), part(&metadata.name))
+    let (namespace, name) = reconcile::key(pass.rollout);
+    format!("{namespace}/{name}")
 }

@@ -19,10 +19,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::metrics::objects::run::outline;
 use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
 
 /// Objects as they change; an object that is gone comes a last time.
 pub(super) type Changes<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
+/// What is held and told about: by whoever is asked for metrics.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub rollouts: Store<Rollout>,
+    pub runs: Store<AnalysisRun>,
+    pub templates: Store<AnalysisTemplate>,
+    pub cluster_templates: Store<ClusterAnalysisTemplate>,
+    /// The instance id that Rollouts and runs must have to be told about.
+    pub instance_id: Option<String>,
+}
 
 /// What is held of the cluster.
 pub(super) struct Watched {
@@ -31,7 +43,7 @@ pub(super) struct Watched {
     pub sets: Store<ReplicaSet>,
     /// Names and selectors.
     pub services: Store<Service>,
-    /// Without their specs' metrics.
+    /// Without what their metrics ask for, and what came of it.
     pub runs: Store<AnalysisRun>,
     pub templates: Store<AnalysisTemplate>,
     pub cluster_templates: Store<ClusterAnalysisTemplate>,
@@ -139,6 +151,17 @@ pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllCh
 }
 
 impl Watched {
+    /// What metrics are read off.
+    pub(super) fn held(&self, instance_id: Option<String>) -> Held {
+        Held {
+            rollouts: self.rollouts.clone(),
+            runs: self.runs.clone(),
+            templates: self.templates.clone(),
+            cluster_templates: self.cluster_templates.clone(),
+            instance_id,
+        }
+    }
+
     /// Ends once everything that every Rollout needs is held; Istio may not be there at all.
     pub(super) fn ready(&self) -> BoxFuture<'static, ()> {
         let (rollouts, sets) = (self.rollouts.clone(), self.sets.clone());
@@ -329,9 +352,8 @@ fn forget_ports(service: &mut Service) {
 
 fn forget_metrics(run: &mut AnalysisRun) {
     forget_managers(&mut run.metadata);
-    run.spec.metrics = Default::default();
     run.spec.args = None;
-    if let Some(status) = &mut run.status {
-        status.metric_results = None;
-    }
+    let results = run.status.as_mut();
+    let results = results.and_then(|status| status.metric_results.as_mut());
+    outline(&mut run.spec.metrics, results);
 }

@@ -52,7 +52,7 @@ impl<'a> Release<'a> {
         if !same_template {
             self.event(
                 "RolloutUpdated",
-                format!("Rollout updated to template {}", self.seen.template),
+                format!("Rollout updated to revision {}", self.next_revision()),
             );
         }
         self.state = State {
@@ -131,7 +131,7 @@ impl<'a> Release<'a> {
         }
         self.state.index = self.plan.steps.len();
         if self.can_take_all() {
-            self.become_stable("Rollout completed: first version is available");
+            self.become_stable("the first version is available");
         }
     }
 
@@ -145,7 +145,7 @@ impl<'a> Release<'a> {
             && self.state.pause.is_none()
             && (skip || self.state.index >= self.plan.steps.len());
         if done && self.can_take_all() {
-            self.become_stable("Rollout completed: all steps are done");
+            self.become_stable("all steps are done");
         }
     }
 
@@ -155,13 +155,27 @@ impl<'a> Release<'a> {
             .enough(self.canary().available, self.plan.replicas)
     }
 
-    fn become_stable(&mut self, message: &str) {
+    /// The number that the template's revision has, or gets: a version that is asked for again is
+    /// the newest once more.
+    fn next_revision(&self) -> u64 {
+        let newest = self.seen.sets.values().map(|set| set.revision).max();
+        let newest = newest.unwrap_or(0);
+        let own = self.seen.sets.get(&self.seen.template);
+        match own {
+            Some(set) if set.revision == newest => newest,
+            _ => newest + 1,
+        }
+    }
+
+    fn become_stable(&mut self, why: &str) {
         self.take_turns();
         self.state.stable = self.state.current.clone();
         self.state.index = self.plan.steps.len();
         self.state.promote_full = false;
         self.state.pause = None;
         self.state.controller_pause = false;
+        let (revision, hash) = (self.canary().revision, &self.state.current);
+        let message = format!("Rollout completed update to revision {revision} ({hash}): {why}");
         self.event("RolloutCompleted", message);
         self.again = true;
     }

@@ -23,12 +23,23 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that reads these proxies; their series have the labels `namespace` and `pod`.
     pub async fn start(cluster: &Cluster, proxies: &[&Proxy]) -> Prometheus {
+        Prometheus::start_with(cluster, configuration(proxies)).await
+    }
+
+    /// Starts one that reads `/metrics` of whoever listens at this address.
+    pub async fn reading(cluster: &Cluster, address: &str) -> Prometheus {
+        let targets = json!([{"targets": [address]}]);
+        let scrape = json!({"job_name": "one", "static_configs": targets});
+        Prometheus::start_with(cluster, scraping(&scrape)).await
+    }
+
+    async fn start_with(cluster: &Cluster, configuration: Value) -> Prometheus {
         let number = cluster.next_number();
         let log = format!("prometheus-{number}");
         let dir = cluster.dir().join(&log);
         fs::create_dir(&dir).expect("a directory for Prometheus");
         let config = dir.join("config.json");
-        fs::write(config, configuration(proxies).to_string()).expect("its configuration");
+        fs::write(config, configuration.to_string()).expect("its configuration");
         let http = serin::http::plain().build().expect("an HTTP client");
         let mut prometheus = Prometheus {
             process: None,
@@ -112,12 +123,16 @@ fn configuration(proxies: &[&Proxy]) -> Value {
             "labels": {"namespace": proxy.namespace, "pod": proxy.name},
         })
     };
+    scraping(&json!({
+        "job_name": "proxies",
+        "metrics_path": "/stats/prometheus",
+        "static_configs": proxies.iter().map(target).collect::<Vec<_>>(),
+    }))
+}
+
+fn scraping(config: &Value) -> Value {
     json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{
-            "job_name": "proxies",
-            "metrics_path": "/stats/prometheus",
-            "static_configs": proxies.iter().map(target).collect::<Vec<_>>(),
-        }],
+        "scrape_configs": [config],
     })
 }

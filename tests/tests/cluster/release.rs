@@ -3,11 +3,19 @@
 
 mod controller;
 mod flow;
+mod lease;
 mod manifests;
+mod metrics;
 mod refused;
 mod trouble;
 
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
-    let modules = [flow::trials(), refused::trials(), trouble::trials()];
+    let modules = [
+        flow::trials(),
+        lease::trials(),
+        metrics::trials(),
+        refused::trials(),
+        trouble::trials(),
+    ];
     modules.into_iter().flatten().collect()
 }

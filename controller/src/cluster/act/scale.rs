@@ -169,8 +169,11 @@ impl Acting<'_> {
             Err(error) => return Err(PassError::api(format!("patch ReplicaSet {name}"))(error)),
         }
         if before != wanted {
+            let revision = sets::seen(set).revision;
             let way = if wanted > before { "up" } else { "down" };
-            let told = format!("Scaled {way} ReplicaSet {name} from {before} to {wanted}");
+            let told = format!(
+                "Scaled {way} ReplicaSet {name} (revision {revision}) from {before} to {wanted}"
+            );
             tell::event(self.pass, "ScalingReplicaSet", &told).await;
         }
         Ok(())

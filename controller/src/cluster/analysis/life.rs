@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::{Api, ResourceExt as _};
 use serin_core::analysis::{self, Draft, ResolveError, RunSpec, RunStatus};
@@ -93,6 +93,7 @@ async fn begin(context: Arc<Context>, mut stored: Stored) -> Begun {
         (Err(error), _) => (RunStatus::default(), format!("status: {error}")),
     };
     tracing::warn!(run = stored.object.name_any(), why, "a run cannot be read");
+    context.metrics.failed_turn(stored.key());
     let refused = RunStatus {
         metric_results: status.metric_results,
         ..RunStatus::refused(why, clock::now())
@@ -106,7 +107,9 @@ impl Life {
     /// Goes on until the run has ended, which is in the object then; none if the object is gone.
     async fn measure(mut self, seen: &mut watch::Receiver<AnalysisRun>) -> Option<Stored> {
         self.jobs = self.jobs();
+        let key = self.stored.key();
         loop {
+            let began = Instant::now();
             let status = std::mem::take(&mut self.status);
             self.status = analysis::assess(&self.spec, status, self.terminate, clock::now());
             match self.stored.write(&self.status).await {
@@ -127,6 +130,7 @@ impl Life {
             }
             self.follow_jobs();
             self.ask();
+            self.context.metrics.turn(key.clone(), began.elapsed());
             if !self.hear(seen).await {
                 return None;
             }

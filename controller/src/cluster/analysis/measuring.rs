@@ -17,6 +17,7 @@ use super::life::live;
 use super::{Context, seen, ttl};
 use crate::api::AnalysisRun;
 use crate::cluster::Scope;
+use crate::cluster::metrics::Metrics;
 use crate::cluster::reconcile::INSTANCE_ID;
 use crate::provider::prometheus;
 
@@ -30,6 +31,7 @@ const ADDRESS: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
 pub async fn run(
     client: Client,
     scope: Scope,
+    metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> reqwest::Result<()> {
     let api: Api<AnalysisRun> = match &scope.namespace {
@@ -45,9 +47,10 @@ pub async fn run(
             client,
             http: prometheus::client()?,
             prometheus: env::var(ADDRESS).ok().filter(|address| !address.is_empty()),
+            metrics,
         }),
         told: HashMap::new(),
-        listed: HashSet::new(),
+        listed: HashMap::new(),
         tasks: JoinSet::new(),
     };
     let config = watcher::Config::default().labels(&own);
@@ -73,8 +76,8 @@ pub async fn run(
 struct Runs {
     context: Arc<Context>,
     told: HashMap<String, watch::Sender<AnalysisRun>>,
-    /// Those of the list that is being read.
-    listed: HashSet<String>,
+    /// Those of the list that is being read, by uid.
+    listed: HashMap<String, (String, String)>,
     tasks: JoinSet<String>,
 }
 
@@ -83,16 +86,22 @@ impl Runs {
         match event {
             Event::Init => self.listed.clear(),
             Event::InitApply(run) => {
-                self.listed.extend(run.uid());
+                self.listed.insert(run.uid().unwrap_or_default(), key(&run));
                 self.is(run);
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                self.told.retain(|uid, _| listed.contains(uid));
+                self.told.retain(|uid, _| listed.contains_key(uid));
+                let keys: HashSet<_> = listed.into_values().collect();
+                self.context.metrics.keep_runs(|run| keys.contains(run));
             }
             Event::Apply(run) => self.is(run),
             // The task learns of it when nobody is left who could tell it anything.
-            Event::Delete(run) => drop(self.told.remove(&run.uid().unwrap_or_default())),
+            Event::Delete(run) => {
+                self.told.remove(&run.uid().unwrap_or_default());
+                let gone = key(&run);
+                self.context.metrics.keep_runs(|run| *run != gone);
+            }
         }
     }
 
@@ -120,6 +129,11 @@ impl Runs {
             self.told.remove(uid);
         }
     }
+}
+
+/// A run's namespace and its name.
+fn key(run: &AnalysisRun) -> (String, String) {
+    (run.namespace().unwrap_or_default(), run.name_any())
 }
 
 /// Whether there is something to do for a run, now or later.

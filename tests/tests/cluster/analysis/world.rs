@@ -1,6 +1,7 @@
 //! A namespace with a loop that measures its runs, and what tests do to these.
 
 use serde_json::{Value, json};
+use serin::cluster::metrics::Metrics;
 use serin::cluster::{Scope, analysis};
 use serin_tests::cluster::{Cluster, JSON, MERGE, wait_for};
 use tokio::task::JoinHandle;
@@ -136,7 +137,12 @@ impl Drop for World<'_> {
 }
 
 fn measure(cluster: &Cluster, scope: &Scope) -> JoinHandle<()> {
-    let measuring = analysis::run(cluster.client(), scope.clone(), std::future::pending());
+    let measuring = analysis::run(
+        cluster.client(),
+        scope.clone(),
+        Metrics::default(),
+        std::future::pending(),
+    );
     tokio::spawn(async move {
         measuring.await.expect("a loop that goes on");
     })

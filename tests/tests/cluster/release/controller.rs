@@ -14,18 +14,37 @@ pub(super) struct World<'c> {
     pub(super) namespace: String,
     controller: Process,
     starts: u32,
+    options: &'static [&'static str],
 }
+
+/// A controller that is alone, so nobody need wait for its Lease when it is killed.
+const ALONE: &[&str] = &["--leader-elect=false"];
 
 impl<'c> World<'c> {
     /// With `serin controller`.
     pub(super) async fn new(cluster: &'c Cluster, prefix: &str) -> World<'c> {
+        World::with_options(cluster, prefix, &[]).await
+    }
+
+    /// With one that need not wait for a Lease.
+    pub(super) async fn alone(cluster: &'c Cluster, prefix: &str) -> World<'c> {
+        World::with_options(cluster, prefix, ALONE).await
+    }
+
+    /// With these options in addition.
+    pub(super) async fn with_options(
+        cluster: &'c Cluster,
+        prefix: &str,
+        options: &'static [&'static str],
+    ) -> World<'c> {
         let namespace = cluster.namespace(prefix).await;
-        let controller = serin(cluster, &namespace, 0).await;
+        let controller = serin(cluster, &namespace, 0, options).await;
         World {
             cluster,
             namespace,
             controller,
             starts: 0,
+            options,
         }
     }
 
@@ -54,6 +73,7 @@ impl<'c> World<'c> {
             namespace,
             controller,
             starts: 0,
+            options: ALONE,
         }
     }
 
@@ -65,8 +85,34 @@ impl<'c> World<'c> {
 
     /// Starts `serin controller`, which goes on where the one before was killed.
     pub(super) async fn start(&mut self) {
+        self.controller = self.another().await;
+    }
+
+    /// Another controller beside the one that runs; what is logged is the other's from now on.
+    pub(super) async fn another(&mut self) -> Process {
         self.starts += 1;
-        self.controller = serin(self.cluster, &self.namespace, self.starts).await;
+        serin(self.cluster, &self.namespace, self.starts, self.options).await
+    }
+
+    /// The controller that was started first, or last after it was killed.
+    pub(super) fn controller(&mut self) -> &mut Process {
+        &mut self.controller
+    }
+
+    /// What the controller of this start logged last.
+    pub(super) fn log_of(&self, start: u32) -> String {
+        self.cluster.log(&log_of(&self.namespace, start))
+    }
+
+    /// Where the controller of this start answers over HTTP.
+    pub(super) async fn web(&self, start: u32) -> String {
+        let listens = wait_for("the controller listens", PATIENCE, async || {
+            let log = self.log_of(start);
+            let address = log.split("listen=").nth(1);
+            let address = address.and_then(|rest| rest.split_whitespace().next());
+            address.map(str::to_string).ok_or(log)
+        });
+        listens.await
     }
 
     /// What the controller logged last.
@@ -153,6 +199,8 @@ pub(super) fn is_in(rollout: &Value, phase: &str) -> bool {
 
 /// Where Rollouts are.
 pub(super) const ARGO: &str = "/apis/argoproj.io/v1alpha1";
+/// The account and the roles that are shipped.
+const ACCOUNT: &str = include_str!("../../../../deploy/controller.yaml");
 const ISTIO: &str = "/apis/networking.istio.io/v1";
 
 fn log_of(namespace: &str, starts: u32) -> String {
@@ -160,9 +208,20 @@ fn log_of(namespace: &str, starts: u32) -> String {
 }
 
 /// With the account and the role that are shipped, and nothing more.
-async fn serin(cluster: &Cluster, namespace: &str, starts: u32) -> Process {
-    let account = include_str!("../../../../deploy/controller.yaml");
-    cluster.apply(account, namespace).await;
+async fn serin(cluster: &Cluster, namespace: &str, starts: u32, options: &[&str]) -> Process {
+    cluster.apply(ACCOUNT, namespace).await;
+    // Each test has a Lease of its own, so what is shipped for it is had again.
+    let lease = ACCOUNT.split("\n---\n").filter(|document| {
+        document.contains("kind: Role\n") || document.contains("kind: RoleBinding\n")
+    });
+    for document in lease {
+        let own = document.replacen(
+            "\n  namespace: serin",
+            &format!("\n  namespace: {namespace}"),
+            1,
+        );
+        cluster.apply(&own, namespace).await;
+    }
     let token = cluster.token_for("serin", "serin").await;
     let kubeconfig = cluster.kubeconfig_of(&token).display().to_string();
     let arguments = [
@@ -171,7 +230,12 @@ async fn serin(cluster: &Cluster, namespace: &str, starts: u32) -> Process {
         &kubeconfig,
         "--namespace",
         namespace,
+        "--leader-election-namespace",
+        namespace,
+        "--listen",
+        "127.0.0.1:0",
     ];
+    let arguments = [&arguments[..], options].concat();
     let program = binary("serin");
     let program = program.to_str().expect("is text");
     let log = log_of(namespace, starts);

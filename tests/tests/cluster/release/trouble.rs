@@ -31,7 +31,7 @@ fn canary(last: &Value) -> Value {
 }
 
 async fn a_controller_killed_again_and_again_comes_to_the_same_end(cluster: &Cluster) {
-    let mut world = World::new(cluster, "killed").await;
+    let mut world = World::alone(cluster, "killed").await;
     let canary = canary(&json!({"pause": {"duration": 1}}));
     let ground = [
         service("shop"),

@@ -1,0 +1,148 @@
+//! Gauges of AnalysisRuns.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::labels;
+use crate::api::{AnalysisRun, Free, FreeList};
+use crate::cluster::metrics::text::{Labels, Metric, metric};
+
+/// The gauges of all AnalysisRuns.
+pub(super) struct Metrics {
+    info: Metric,
+    phase: Metric,
+    metric_type: Metric,
+    metric_phase: Metric,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
+            info: metric("analysis_run_info", "AnalysisRuns"),
+            phase: metric("analysis_run_phase", "Whether an AnalysisRun is in a phase"),
+            metric_type: metric("analysis_run_metric_type", "Metrics of AnalysisRuns"),
+            metric_phase: metric(
+                "analysis_run_metric_phase",
+                "Whether a metric of an AnalysisRun is in a phase",
+            ),
+        }
+    }
+}
+
+/// The phases of AnalysisRuns and of their metrics.
+const PHASES: [&str; 6] = [
+    "Pending",
+    "Error",
+    "Failed",
+    "Successful",
+    "Running",
+    "Inconclusive",
+];
+
+impl Metrics {
+    pub(super) fn all(self) -> Vec<Metric> {
+        vec![self.info, self.phase, self.metric_type, self.metric_phase]
+    }
+
+    pub(super) fn add(&mut self, run: &AnalysisRun) {
+        let labels = labels(run);
+        let status = run.status.clone().unwrap_or_default();
+        let info = labels.clone().and("phase", &status.phase);
+        self.info.gauge(info, 1.0);
+        add_phases(&mut self.phase, &labels, &status.phase);
+        let results = status.metric_results.unwrap_or_default();
+        for metric in &run.spec.metrics.0 {
+            let name = name(&metric.0);
+            let labels = labels
+                .clone()
+                .and("metric", name)
+                .and("type", provider(&metric.0));
+            self.metric_type.gauge(labels.clone(), 1.0);
+            let result = results
+                .0
+                .iter()
+                .find(|result| self::name(&result.0) == name);
+            let field = |field: &str| result.and_then(|result| result.0.get(field));
+            let dry = field("dryRun") == Some(&Value::Bool(true));
+            let labels = labels.and("dry_run", dry.to_string());
+            let phase = field("phase").and_then(Value::as_str).unwrap_or_default();
+            add_phases(&mut self.metric_phase, &labels, phase);
+        }
+    }
+}
+
+fn add_phases(metric: &mut Metric, labels: &Labels, phase: &str) {
+    for each in PHASES {
+        let holds = each == phase || each == "Pending" && phase.is_empty();
+        let labels = labels.clone().and("phase", each);
+        metric.gauge(labels, f64::from(u8::from(holds)));
+    }
+}
+
+/// A metric's name.
+pub(super) fn name(metric: &BTreeMap<String, Value>) -> &str {
+    let name = metric.get("name").and_then(Value::as_str);
+    name.unwrap_or_default()
+}
+
+/// The provider of a metric as Argo Rollouts' metrics name it.
+pub(super) fn provider(metric: &BTreeMap<String, Value>) -> &'static str {
+    const PROVIDERS: [(&str, &str); 12] = [
+        ("prometheus", "Prometheus"),
+        ("job", "Job"),
+        ("kayenta", "Kayenta"),
+        ("web", "Web"),
+        ("datadog", "Datadog"),
+        ("wavefront", "Wavefront"),
+        ("newRelic", "NewRelic"),
+        ("cloudWatch", "CloudWatch"),
+        ("graphite", "Graphite"),
+        ("influxdb", "Influxdb"),
+        ("skywalking", "skywalking"),
+        ("plugin", "RPCPlugin"),
+    ];
+    let provider = metric.get("provider");
+    let has = |field: &str| provider.is_some_and(|provider| provider.get(field).is_some());
+    let known = PROVIDERS.into_iter().find(|(field, _)| has(field));
+    known.map_or("Unknown Provider", |(_, name)| name)
+}
+
+/// What these gauges need of a run's metrics: names and providers, without what they ask for.
+pub(in crate::cluster) fn outline(metrics: &mut FreeList, results: Option<&mut FreeList>) {
+    for Free(metric) in &mut metrics.0 {
+        metric.retain(|field, _| ["name", "provider"].contains(&field.as_str()));
+        if let Some(Value::Object(provider)) = metric.get_mut("provider") {
+            provider.values_mut().for_each(|asked| *asked = Value::Null);
+        }
+    }
+    for Free(result) in results.into_iter().flat_map(|results| &mut results.0) {
+        result.retain(|field, _| ["name", "phase", "dryRun"].contains(&field.as_str()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn list(value: Value) -> FreeList {
+        serde_json::from_value(value).expect("a list")
+    }
+
+    #[test]
+    fn an_outline_has_names_providers_and_phases_alone() {
+        let mut metrics = list(json!([
+            {"name": "errors", "interval": "5s", "provider": {"prometheus": {"query": "up"}}},
+        ]));
+        let mut results = list(json!([
+            {"name": "errors", "phase": "Running", "dryRun": true, "measurements": [{}]},
+        ]));
+        outline(&mut metrics, Some(&mut results));
+        let outlined = json!([{"name": "errors", "provider": {"prometheus": null}}]);
+        assert_eq!(metrics, list(outlined));
+        let outlined = json!([{"name": "errors", "phase": "Running", "dryRun": true}]);
+        assert_eq!(results, list(outlined));
+        assert_eq!(provider(&metrics.0[0].0), "Prometheus");
+    }
+}
