@@ -8,6 +8,7 @@ mod manifests;
 mod metrics;
 mod refused;
 mod trouble;
+mod verbs;
 
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
     let modules = [
@@ -16,6 +17,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
         metrics::trials(),
         refused::trials(),
         trouble::trials(),
+        verbs::trials(),
     ];
     modules.into_iter().flatten().collect()
 }

@@ -126,10 +126,20 @@ impl<'c> World<'c> {
 
     /// Runs Argo Rollouts' plugin; it must succeed.
     pub(super) fn plugin(&self, arguments: &[&str]) -> String {
-        self.run(tool("kubectl-argo-rollouts"), arguments)
+        let (succeeds, told) = self.run(tool("kubectl-argo-rollouts"), arguments);
+        assert!(succeeds, "{arguments:?}: {told}");
+        told
     }
 
-    fn run(&self, program: PathBuf, arguments: &[&str]) -> String {
+    /// Runs it; it must fail, and this is what it says.
+    pub(super) fn plugin_fails(&self, arguments: &[&str]) -> String {
+        let (succeeds, told) = self.run(tool("kubectl-argo-rollouts"), arguments);
+        assert!(!succeeds, "{arguments:?}: {told}");
+        told
+    }
+
+    /// Whether a program succeeds, and what it says.
+    fn run(&self, program: PathBuf, arguments: &[&str]) -> (bool, String) {
         let output = Command::new(&program)
             .args(["--namespace", &self.namespace])
             .args(arguments)
@@ -138,8 +148,7 @@ impl<'c> World<'c> {
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{arguments:?}: {out}{err}");
-        out
+        (output.status.success(), out + &err)
     }
 
     /// An object, by its path below the namespace.
@@ -173,6 +182,30 @@ impl<'c> World<'c> {
     pub(super) async fn until_phase(&self, phase: &str) -> Value {
         let what = format!("the Rollout is {phase}");
         self.until(&what, |rollout| is_in(rollout, phase)).await
+    }
+
+    /// Waits until an analysis run is in a phase; it comes back.
+    pub(super) async fn until_run(&self, name: &str, phase: &str) -> Value {
+        wait_for(&format!("the run is {phase}"), PATIENCE, async || {
+            let run = self.get(ARGO, &format!("analysisruns/{name}")).await;
+            match run["status"]["phase"] == phase {
+                true => Ok(run),
+                false => Err(format!("{run}\n{}", self.log())),
+            }
+        })
+        .await
+    }
+
+    /// Waits until there are so many pods.
+    pub(super) async fn until_pods_are(&self, count: usize) {
+        wait_for(&format!("there are {count} pods"), PATIENCE, async || {
+            let pods = self.pods().await;
+            match pods.len() == count {
+                true => Ok(()),
+                false => Err(format!("{pods:?}\n{}", self.log())),
+            }
+        })
+        .await
     }
 
     /// The pods' names and uids, by template hash.
