@@ -35,6 +35,8 @@ struct Notes {
     shown: Option<(Asked, Instant)>,
     /// What the log was told last.
     told: Option<String>,
+    /// What was noticed of its manifest.
+    noticed: Vec<String>,
     /// What keeps its ReplicaSets from being as they should.
     failure: Option<String>,
 }
@@ -105,6 +107,15 @@ impl Context {
             let news = notes.told.as_deref() != Some(text);
             notes.told = Some(text.to_string());
             news
+        })
+    }
+
+    /// Those of these notices that the last ones did not have.
+    pub(super) fn news_of(&self, uid: &str, notices: &[String]) -> Vec<String> {
+        self.note(uid, |notes| {
+            let before = std::mem::replace(&mut notes.noticed, notices.to_vec());
+            let news = notices.iter().filter(|notice| !before.contains(notice));
+            news.cloned().collect()
         })
     }
 

@@ -336,6 +336,7 @@ impl<'a> Pass<'a> {
 
         self.store(plan, selector, source, seen, &decision, &memory)
             .await?;
+        tell::notices(self, plan).await;
         tell::tell(self, &decision).await;
         if let Some(moved) = moved {
             tell::event(self, "TrafficWeightUpdated", &moved).await;

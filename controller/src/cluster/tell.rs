@@ -3,10 +3,14 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
 use kube::runtime::events::{Event as Published, EventType};
+use serin_core::plan::Plan;
 use serin_core::step::{Decision, Event, Phase, Why};
 
 use super::memory;
 use super::reconcile::{self, Pass};
+
+/// The reason of events about a manifest that is carried out.
+const NOTICE: &str = "SpecNotice";
 
 /// Tells of a decision that was stored.
 pub(super) async fn tell(pass: &Pass<'_>, decision: &Decision) {
@@ -45,6 +49,14 @@ fn aborted_by_hand(pass: &Pass<'_>, decision: &Decision) -> Option<Event> {
     }
 }
 
+/// Tells what is carried out otherwise than its author may think, once.
+pub(super) async fn notices(pass: &Pass<'_>, plan: &Plan) {
+    for notice in pass.context.news_of(pass.uid, &plan.notices) {
+        tracing::warn!(rollout = %key(pass), notice, "notice");
+        publish(pass, NOTICE, &notice).await;
+    }
+}
+
 /// Tells that a Rollout is not carried out.
 pub(super) async fn refused(pass: &Pass<'_>, why: &str) {
     tracing::warn!(rollout = %key(pass), why, "refused");
@@ -59,7 +71,7 @@ pub(super) async fn event(pass: &Pass<'_>, reason: &str, message: &str) {
 
 async fn publish(pass: &Pass<'_>, reason: &str, message: &str) {
     const ACTION_MAX: usize = 128;
-    let bad = ["RolloutAborted", "InvalidSpec"].contains(&reason);
+    let bad = ["RolloutAborted", "InvalidSpec", NOTICE].contains(&reason);
     // Events that differ only in their note are counted as one: the action tells them apart.
     let action: String = message.chars().take(ACTION_MAX).collect();
     let (type_, kind) = match bad {

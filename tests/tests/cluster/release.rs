@@ -7,6 +7,7 @@ mod lease;
 mod manifests;
 mod metrics;
 mod refused;
+mod routes;
 mod trouble;
 mod verbs;
 
@@ -16,6 +17,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
         lease::trials(),
         metrics::trials(),
         refused::trials(),
+        routes::trials(),
         trouble::trials(),
         verbs::trials(),
     ];

@@ -162,7 +162,12 @@ impl<'c> World<'c> {
     }
 
     pub(super) async fn virtual_service(&self) -> Value {
-        self.get(ISTIO, "virtualservices/shop").await
+        self.virtual_service_of("shop").await
+    }
+
+    /// A VirtualService by its name.
+    pub(super) async fn virtual_service_of(&self, name: &str) -> Value {
+        self.get(ISTIO, &format!("virtualservices/{name}")).await
     }
 
     /// Waits until the Rollout is as `is` says; it comes back.

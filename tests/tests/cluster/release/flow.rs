@@ -33,7 +33,7 @@ fn careful(steps: &Value) -> Value {
     })
 }
 
-fn header_route() -> Value {
+pub(super) fn header_route() -> Value {
     json!({"setHeaderRoute": {"name": "beta", "match": [
         {"headerName": "x-canary", "headerValue": {"exact": "true"}}]}})
 }
@@ -59,7 +59,12 @@ pub(super) fn host(world: &World<'_>) -> String {
 }
 
 /// Waits until requests with these headers are answered by a version.
-async fn until_answered(world: &World<'_>, proxy: &Arc<Proxy>, headers: bool, version: &str) {
+pub(super) async fn until_answered(
+    world: &World<'_>,
+    proxy: &Arc<Proxy>,
+    headers: bool,
+    version: &str,
+) {
     let mut traffic = Traffic::to(&host(world));
     if headers {
         traffic.headers = Arc::new(|_| vec![("x-canary".into(), "true".into())]);
@@ -76,7 +81,7 @@ async fn until_answered(world: &World<'_>, proxy: &Arc<Proxy>, headers: bool, ve
     .await;
 }
 
-fn no_failure(sending: Sending) {
+pub(super) fn no_failure(sending: Sending) {
     let outcome = sending.stop();
     let failed = outcome.failed();
     assert!(failed.is_empty(), "{failed:?} of {}", outcome.answers.len());
