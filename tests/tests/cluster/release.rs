@@ -10,6 +10,7 @@ mod refused;
 mod routes;
 mod trouble;
 mod verbs;
+mod workloads;
 
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
     let modules = [
@@ -20,6 +21,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
         routes::trials(),
         trouble::trials(),
         verbs::trials(),
+        workloads::trials(),
     ];
     modules.into_iter().flatten().collect()
 }

@@ -1,0 +1,278 @@
+//! Where templates are from, and how many pods there are of which version.
+
+use serde_json::{Value, json};
+use serin_tests::cluster::traffic::Traffic;
+use serin_tests::cluster::{Cluster, MERGE, wait_for};
+use std::time::Duration;
+
+use super::controller::{World, is_in};
+use super::flow::{caller, host, no_failure, until_answered};
+use super::manifests::{all, by_host, rollout, service};
+use crate::shop::{PATIENCE, app};
+use crate::trial::trials;
+
+trials![
+    a_deployment_becomes_a_rollout_and_loses_no_request,
+    a_pod_template_is_a_template,
+    replicas_follow_the_scale_subresource,
+    stable_pods_give_way_to_canary_pods_and_are_back_before_an_abort_moves_traffic,
+    services_take_turns,
+    a_version_that_is_never_ready_is_taken_back_at_the_deadline,
+    pods_are_dressed_for_their_role,
+    an_instance_id_chooses_rollouts,
+];
+
+fn split(steps: &Value) -> Value {
+    json!({
+        "stableService": "shop", "canaryService": "shop-canary",
+        "trafficRouting": {"istio": {"virtualService": {"name": "shop"}}},
+        "scaleDownDelaySeconds": 1, "abortScaleDownDelaySeconds": 1,
+        "steps": steps,
+    })
+}
+
+fn half() -> Value {
+    split(&json!([{"setWeight": 50}, {"pause": {}}]))
+}
+
+fn ground() -> [Value; 3] {
+    [service("shop"), service("shop-canary"), by_host()]
+}
+
+/// A Rollout whose template is elsewhere.
+fn with_workload(kind: &str, api_version: &str, canary: &Value) -> Value {
+    let mut rollout = rollout("v1", 2, canary);
+    let spec = rollout["spec"].as_object_mut().expect("a spec");
+    spec.remove("template");
+    spec.remove("selector");
+    let reference = json!({"apiVersion": api_version, "kind": kind, "name": "shop"});
+    spec.insert("workloadRef".to_string(), reference);
+    rollout
+}
+
+async fn a_deployment_becomes_a_rollout_and_loses_no_request(cluster: &Cluster) {
+    let world = World::new(cluster, "deployment").await;
+    world.apply(&app("shop", "v1", 2)).await;
+    world
+        .apply(&all(&[service("shop-canary"), by_host()]))
+        .await;
+    let proxy = caller(&world, "v1").await;
+    let sending = Traffic::to(&host(&world)).through(&proxy);
+    let canary = half();
+    let mut reference = with_workload("Deployment", "apps/v1", &canary);
+    reference["spec"]["workloadRef"]["scaleDown"] = json!("onsuccess");
+    world.apply(&reference.to_string()).await;
+    world.until_phase("Healthy").await;
+    wait_for("the Deployment gives way", PATIENCE, async || {
+        let deployment = world.get("/apis/apps/v1", "deployments/shop").await;
+        let left = &deployment["status"]["replicas"];
+        let done = deployment["spec"]["replicas"] == 0 && (left.is_null() || *left == 0);
+        done.then_some(())
+            .ok_or_else(|| format!("{deployment}\n{}", world.log()))
+    })
+    .await;
+    assert_eq!(world.pods().await.len(), 2);
+
+    world.apply(&app("shop", "v2", 0)).await;
+    let paused = world.until("the new template is on trial", |rollout| {
+        is_in(rollout, "Paused")
+    });
+    let paused = paused.await;
+    let deployment = world.get("/apis/apps/v1", "deployments/shop").await;
+    assert_eq!(
+        paused["status"]["workloadObservedGeneration"],
+        deployment["metadata"]["generation"].to_string()
+    );
+    world.plugin(&["promote", "shop"]);
+    world.until_phase("Healthy").await;
+    until_answered(&world, &proxy, false, "v2").await;
+    no_failure(sending);
+}
+
+async fn a_pod_template_is_a_template(cluster: &Cluster) {
+    let world = World::new(cluster, "podtemplate").await;
+    let template = rollout("v1", 2, &json!({}))["spec"]["template"].clone();
+    let template = json!({
+        "apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "shop"},
+        "template": template,
+    });
+    let canary = json!({"steps": [{"setWeight": 50}]});
+    let mut rollout = with_workload("PodTemplate", "v1", &canary);
+    rollout["spec"]["selector"] = json!({"matchLabels": {"app": "shop"}});
+    world.apply(&all(&[template, rollout])).await;
+    world.until_phase("Healthy").await;
+    assert_eq!(world.pods().await.len(), 2);
+}
+
+async fn replicas_follow_the_scale_subresource(cluster: &Cluster) {
+    let world = World::new(cluster, "scaled").await;
+    let canary = half();
+    world.apply(&all(&ground())).await;
+    world.apply(&rollout("v1", 2, &canary).to_string()).await;
+    world.until_phase("Healthy").await;
+    world.apply(&rollout("v2", 2, &canary).to_string()).await;
+    world.until_phase("Paused").await;
+    // What a HorizontalPodAutoscaler reads and writes.
+    let scale = world
+        .get(super::controller::ARGO, "rollouts/shop/scale")
+        .await;
+    assert_eq!(scale["status"]["selector"], "app=shop", "{scale}");
+    assert_eq!(scale["status"]["replicas"], 3, "{scale}");
+    let path = format!(
+        "{}/namespaces/{}/rollouts/shop/scale",
+        super::controller::ARGO,
+        world.namespace
+    );
+    let four = json!({"spec": {"replicas": 4}});
+    cluster.ask("PATCH", &path, MERGE, Some(four)).await;
+    // Half of four for the canary beside all of stable.
+    world.until_pods_are(6).await;
+    world.until_phase("Paused").await;
+    world.plugin(&["promote", "shop", "--full"]);
+    world.until_phase("Healthy").await;
+    world.until_pods_are(4).await;
+}
+
+async fn stable_pods_give_way_to_canary_pods_and_are_back_before_an_abort_moves_traffic(
+    cluster: &Cluster,
+) {
+    let world = World::new(cluster, "dynamic").await;
+    let mut canary = split(&json!([{"setWeight": 75}, {"pause": {}}]));
+    canary["dynamicStableScale"] = json!(true);
+    let fields = canary.as_object_mut().expect("an object");
+    fields.remove("scaleDownDelaySeconds");
+    world.apply(&all(&ground())).await;
+    // Pods that serve are stopped, so they have to serve until every proxy knows.
+    let drained = |version: &str| {
+        let mut rollout = rollout(version, 4, &canary);
+        let container = &mut rollout["spec"]["template"]["spec"]["containers"][0];
+        container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 2}}});
+        rollout.to_string()
+    };
+    world.apply(&drained("v1")).await;
+    world.until_phase("Healthy").await;
+    let proxy = caller(&world, "v1").await;
+    let sending = Traffic::to(&host(&world)).through(&proxy);
+    world.apply(&drained("v2")).await;
+    let paused = world.until_phase("Paused").await;
+    world.until_pods_are(4).await;
+    let current = paused["status"]["currentPodHash"].as_str();
+    let pods = world.pods().await;
+    let new = pods.iter().filter(|(hash, _)| Some(&**hash) == current);
+    assert_eq!(new.count(), 3, "{pods:?}");
+    world.plugin(&["abort", "shop"]);
+    world.until_phase("Degraded").await;
+    until_answered(&world, &proxy, false, "v1").await;
+    let stable = async || {
+        let pods = world.pods().await;
+        pods.iter()
+            .filter(|(hash, _)| Some(&**hash) != current)
+            .count()
+    };
+    assert_eq!(stable().await, 4, "{}", world.log());
+    world.until_pods_are(4).await;
+    no_failure(sending);
+}
+
+async fn services_take_turns(cluster: &Cluster) {
+    let world = World::new(cluster, "turns").await;
+    let canary = json!({
+        "pingPong": {"pingService": "shop", "pongService": "shop-canary"},
+        "trafficRouting": {"istio": {"virtualService": {"name": "shop"}}},
+        "scaleDownDelaySeconds": 1,
+        "steps": [{"setWeight": 50}, {"pause": {"duration": 1}}],
+    });
+    world.apply(&all(&ground())).await;
+    world.apply(&rollout("v1", 2, &canary).to_string()).await;
+    let healthy = world.until_phase("Healthy").await;
+    assert_eq!(healthy["status"]["canary"]["stablePingPong"], "ping");
+    let proxy = caller(&world, "v1").await;
+    let sending = Traffic::to(&host(&world)).through(&proxy);
+    for (version, turn) in [("v2", "pong"), ("v3", "ping")] {
+        world.apply(&rollout(version, 2, &canary).to_string()).await;
+        let healthy = world.until_phase("Healthy").await;
+        assert_eq!(healthy["status"]["canary"]["stablePingPong"], turn);
+        until_answered(&world, &proxy, false, version).await;
+    }
+    no_failure(sending);
+}
+
+async fn a_version_that_is_never_ready_is_taken_back_at_the_deadline(cluster: &Cluster) {
+    let world = World::new(cluster, "deadline").await;
+    let with_deadline = |version: &str| {
+        let mut rollout = rollout(version, 2, &half());
+        rollout["spec"]["progressDeadlineSeconds"] = json!(2);
+        rollout["spec"]["progressDeadlineAbort"] = json!(true);
+        rollout
+    };
+    world.apply(&all(&ground())).await;
+    world.apply(&with_deadline("v1").to_string()).await;
+    world.until_phase("Healthy").await;
+    let proxy = caller(&world, "v1").await;
+    let sending = Traffic::to(&host(&world)).through(&proxy);
+    let mut bad = with_deadline("v2");
+    bad["spec"]["template"]["metadata"]["annotations"] = json!({"tests.serin/never-ready": "true"});
+    world.apply(&bad.to_string()).await;
+    let degraded = world.until_phase("Degraded").await;
+    let message = degraded["status"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("timed out progressing"), "{message}");
+    assert_eq!(degraded["status"]["abort"], true);
+    world.until_pods_are(2).await;
+    until_answered(&world, &proxy, false, "v1").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    no_failure(sending);
+}
+
+async fn pods_are_dressed_for_their_role(cluster: &Cluster) {
+    let world = World::new(cluster, "dressed").await;
+    let mut canary = half();
+    canary["canaryMetadata"] = json!({"labels": {"role": "canary"}});
+    canary["stableMetadata"] = json!({"labels": {"role": "stable"}, "annotations": {"a": "b"}});
+    world.apply(&all(&ground())).await;
+    world.apply(&rollout("v1", 2, &canary).to_string()).await;
+    world.until_phase("Healthy").await;
+    until_roles_are(&world, &["stable", "stable"]).await;
+    world.apply(&rollout("v2", 2, &canary).to_string()).await;
+    world.until_phase("Paused").await;
+    until_roles_are(&world, &["canary", "stable", "stable"]).await;
+    world.plugin(&["promote", "shop", "--full"]);
+    world.until_phase("Healthy").await;
+    until_roles_are(&world, &["stable", "stable"]).await;
+}
+
+async fn until_roles_are(world: &World<'_>, expected: &[&str]) {
+    wait_for(&format!("{expected:?}"), PATIENCE, async || {
+        let list = world.get("/api/v1", "pods").await;
+        let pods = list["items"].as_array().cloned().unwrap_or_default();
+        let stays = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
+        let role = |pod: &Value| {
+            let role = pod["metadata"]["labels"]["role"].as_str();
+            role.unwrap_or_default().to_string()
+        };
+        let mut roles: Vec<String> = pods.iter().filter(stays).map(role).collect();
+        roles.sort();
+        match roles == expected {
+            true => Ok(()),
+            false => Err(format!("{roles:?}\n{}", world.log())),
+        }
+    })
+    .await;
+}
+
+async fn an_instance_id_chooses_rollouts(cluster: &Cluster) {
+    const ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
+    let world = World::with_options(cluster, "instance", &["--instance-id=mine"]).await;
+    let canary = json!({"steps": [{"setWeight": 50}]});
+    let mut theirs = rollout("v1", 1, &canary);
+    theirs["metadata"]["name"] = json!("theirs");
+    let mut own = rollout("v1", 1, &canary);
+    own["metadata"]["labels"] = json!({ID: "mine"});
+    world.apply(&all(&[theirs, own])).await;
+    let healthy = world.until_phase("Healthy").await;
+    assert!(!healthy["status"]["serin"].is_null());
+    let theirs = world.get(super::controller::ARGO, "rollouts/theirs").await;
+    assert!(theirs["status"].is_null(), "{theirs}");
+    let sets = world.get("/apis/apps/v1", "replicasets").await;
+    let sets = sets["items"].as_array().cloned().unwrap_or_default();
+    assert_eq!(sets.len(), 1, "{sets:?}");
+}
