@@ -109,8 +109,22 @@ impl Release<'_> {
         if self.by_pods() {
             return self.split_reached();
         }
-        self.plan
-            .enough(self.canary().available, self.canary_wanted())
+        let enough = self
+            .plan
+            .enough(self.canary().available, self.canary_wanted());
+        enough && !self.has_surplus()
+    }
+
+    /// Whether the canary has pods that are to go before the step sends anything more to it: a version
+    /// that is asked for again may have all it ever had, and a pod that serves must not be stopped.
+    pub(super) fn has_surplus(&self) -> bool {
+        let sends_more = match self.current_step() {
+            Some(Step::SetWeight(_)) => self.set_weight() > self.weight_before(),
+            Some(Step::AddHeaderRoute(_) | Step::AddMirrorRoute(_)) => true,
+            Some(Step::SetCanaryScale(_)) => true,
+            _ => false,
+        };
+        sends_more && !self.by_pods() && self.canary().replicas > self.canary_wanted()
     }
 
     /// Whether no other canary is in the way, and stable has the pods to take over what a lower

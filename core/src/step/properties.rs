@@ -1,5 +1,6 @@
 //! Properties of `step` over arbitrary step lists and worlds that comply late, badly or never.
 
+use super::release::Release;
 use super::world::{World, canary_plan};
 use super::*;
 use crate::plan::{Router, Step};
@@ -334,9 +335,13 @@ proptest! {
             let another = running.is_some_and(|canary| canary.revision != state.current);
             assert_eq!(canary.is_some(), stepping && serves && !another);
             let over = state.promote_full || state.index >= world.plan.steps.len();
-            let routes = match over {
-                true => (vec![], vec![]),
-                false => routes_by_hand(&world.plan, state.index),
+            let mut seen = before.clone();
+            seen.state = state.clone();
+            let surplus = Release::new(&world.plan, &seen, world.now).has_surplus();
+            let routes = match (over, surplus, state.index) {
+                (true, ..) | (_, true, 0) => (vec![], vec![]),
+                (_, true, index) => routes_by_hand(&world.plan, index - 1),
+                (_, false, index) => routes_by_hand(&world.plan, index),
             };
             if let Some(canary) = canary {
                 let headers = canary.routes.iter().map(|route| route.name.clone()).collect();

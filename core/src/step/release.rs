@@ -224,6 +224,12 @@ impl<'a> Release<'a> {
         self.plan.steps.get(..end).unwrap_or_default()
     }
 
+    /// The steps before the one under way.
+    fn behind(&self) -> &'a [Step] {
+        let end = self.state.index.min(self.plan.steps.len());
+        self.plan.steps.get(..end).unwrap_or_default()
+    }
+
     /// The weight that the steps ask for: the last one set, everything once all are done.
     pub(super) fn set_weight(&self) -> u16 {
         if !self.stepping() {
@@ -237,8 +243,7 @@ impl<'a> Release<'a> {
 
     /// The weight before the step under way: in force until the canary has its pods.
     pub(super) fn weight_before(&self) -> u16 {
-        let end = self.state.index.min(self.plan.steps.len());
-        last_weight(self.plan.steps.get(..end).unwrap_or_default())
+        last_weight(self.behind())
     }
 
     /// The header routes that the steps up to the one under way leave in force, in managed order.
@@ -249,7 +254,18 @@ impl<'a> Release<'a> {
         routes_after(self.begun(), &self.plan.managed_routes)
     }
 
+    /// The header routes before the step under way: in force until surplus pods of the canary are
+    /// gone.
+    pub(super) fn routes_before(&self) -> Vec<HeaderRoute> {
+        routes_after(self.behind(), &self.plan.managed_routes)
+    }
+
     /// The mirror routes, likewise.
+    pub(super) fn mirrors_before(&self) -> Vec<MirrorRoute> {
+        mirrors_after(self.behind(), &self.plan.managed_routes)
+    }
+
+    /// The mirror routes of the steps up to the one under way, in managed order.
     pub(super) fn mirrors(&self) -> Vec<MirrorRoute> {
         if !self.stepping() || self.current_step().is_none() {
             return Vec::new();

@@ -463,3 +463,46 @@ fn a_change_of_the_steps_in_flight_starts_again() {
     world.settle();
     assert_eq!(world.weight(), 100);
 }
+
+#[test]
+fn a_version_that_is_asked_for_again_sheds_its_pods_before_it_gets_requests() {
+    for steps in [
+        json!([{"setWeight": 50}, {"pause": {}}]),
+        json!([{"setCanaryScale": {"weight": 50}}, {"setWeight": 50}, {"pause": {}}]),
+        json!([{"setCanaryScale": {"weight": 50}}, header_route(), {"pause": {}}]),
+    ] {
+        let mut world = World::with(istio_plan(steps));
+        world.release("two");
+        world.seen.state = verb::promote(&world.plan, &world.seen.state, true).unwrap();
+        world.settle();
+        let all = world.plan.replicas;
+        assert_eq!(world.last.sets["one"], all, "it is kept for a while");
+        world.seen.template = "one".into();
+        while world.weight() == 0 && world.routes().is_empty() {
+            world.pass();
+            let serves = world.weight() > 0 || !world.routes().is_empty();
+            assert!(!serves || world.seen.sets["one"].replicas == all / 2);
+            world.comply();
+        }
+        world.settle();
+        assert_eq!(world.last.sets["one"], all / 2);
+        assert_eq!(world.last.phase, Phase::Paused);
+    }
+}
+
+#[test]
+fn a_lower_weight_comes_before_fewer_pods() {
+    let steps = json!([{"setWeight": 80}, {"pause": {}}, {"setWeight": 20}, {"pause": {}}]);
+    let mut world = World::with(istio_plan(steps));
+    world.release("two");
+    let before = world.last.sets["two"];
+    world.seen.state = verb::promote(&world.plan, &world.seen.state, false).unwrap();
+    while world.weight() == 8000 {
+        world.pass();
+        assert_eq!(world.last.sets["two"], before);
+        world.comply();
+    }
+    world.settle();
+    assert_eq!(world.weight(), 2000);
+    assert!(world.last.sets["two"] < before);
+}

@@ -58,11 +58,15 @@ impl Release<'_> {
             true if self.rolls_back_within_window() => 0,
             true => self.weight_before(),
         };
+        let (routes, mirrors) = match self.has_surplus() {
+            true => (self.routes_before(), self.mirrors_before()),
+            false => (self.routes(), self.mirrors()),
+        };
         Some(CanaryTraffic {
             revision: self.state.current.clone(),
             weight_bp: weight.max(self.held_weight()),
-            routes: self.routes(),
-            mirrors: self.mirrors(),
+            routes,
+            mirrors,
         })
     }
 }

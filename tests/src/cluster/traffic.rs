@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::proxy::Proxy;
 use crate::client::{Client, Response};
@@ -155,6 +155,14 @@ impl Outcome {
             *failed.entry(failure).or_default() += 1;
         }
         failed
+    }
+
+    /// When they went wrong, by the clock that logs have.
+    pub fn failed_at(&self) -> Vec<SystemTime> {
+        let errors = self.answers.iter().filter(|answer| answer.status >= 500);
+        let errors = errors.map(|answer| answer.at);
+        let all = errors.chain(self.failures.iter().map(|(at, _)| *at));
+        all.map(|at| SystemTime::now() - at.elapsed()).collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod metrics;
 mod refused;
 mod routes;
 mod trouble;
+mod variants;
 mod verbs;
 mod workloads;
 
@@ -20,6 +21,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
         refused::trials(),
         routes::trials(),
         trouble::trials(),
+        variants::trials(),
         verbs::trials(),
         workloads::trials(),
     ];

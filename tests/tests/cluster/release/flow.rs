@@ -6,7 +6,7 @@ use serin_tests::cluster::proxy::Proxy;
 use serin_tests::cluster::traffic::{Sending, Traffic};
 use serin_tests::cluster::{Cluster, wait_for};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::controller::World;
 use super::manifests::{all, by_host, by_subset, rollout, service, subsets, template};
@@ -84,7 +84,15 @@ pub(super) async fn until_answered(
 pub(super) fn no_failure(sending: Sending) {
     let outcome = sending.stop();
     let failed = outcome.failed();
-    assert!(failed.is_empty(), "{failed:?} of {}", outcome.answers.len());
+    let at = outcome.failed_at();
+    let at = at.iter().map(|at| at.duration_since(UNIX_EPOCH));
+    let at = at.map(|since| since.map_or(0.0, |since| since.as_secs_f64() % 3600.0));
+    let at: Vec<f64> = at.collect();
+    assert!(
+        failed.is_empty(),
+        "{failed:?} of {}, seconds into the hour: {at:?}",
+        outcome.answers.len()
+    );
     assert!(outcome.answers.len() > 100, "{}", outcome.answers.len());
 }
 
