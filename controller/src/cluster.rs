@@ -10,6 +10,7 @@ pub mod web;
 
 mod act;
 mod answered;
+mod backoff;
 mod conditions;
 mod context;
 mod identity;

@@ -3,7 +3,7 @@
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::stream::{self, BoxStream, Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::backoff::backoff;
 use super::metrics::objects::run::outline;
 use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
 
@@ -145,7 +146,7 @@ pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllCh
         cluster_templates: cluster_template_changes,
         virtual_services: virtual_service_changes,
         destination_rules: destination_rule_changes,
-        deployments: deployments.default_backoff().touched_objects().boxed(),
+        deployments: told(deployments.backoff(backoff()).touched_objects()),
     };
     (watched, changes)
 }
@@ -254,6 +255,29 @@ where
     }
 }
 
+/// The changes, and errors in the log alone: whoever reads the changes of all kinds would wait with
+/// all of them for the one that failed.
+fn told<K: Resource + Send + 'static>(
+    changes: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
+) -> Changes<K> {
+    let changes = changes.filter_map(|change| async move {
+        match change {
+            Ok(object) => Some(Ok(object)),
+            Err(error) => {
+                let kind = std::any::type_name::<K>();
+                let kind = kind
+                    .rsplit("::")
+                    .next()
+                    .unwrap_or(kind)
+                    .trim_end_matches('>');
+                tracing::warn!(%error, kind, "watching");
+                None
+            }
+        }
+    });
+    changes.boxed()
+}
+
 fn held<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -264,8 +288,8 @@ where
 {
     let writer = Writer::new(());
     let store = writer.as_reader();
-    let events = watcher(api, config).default_backoff().modify(forget);
-    (store, events.reflect(writer).touched_objects().boxed())
+    let events = watcher(api, config).backoff(backoff()).modify(forget);
+    (store, told(events.reflect(writer).touched_objects()))
 }
 
 /// Istio's kinds may not be served yet, or never: they are watched once they are.
@@ -284,9 +308,9 @@ fn held_istio(
     let (client, kind, without) = (client.clone(), kind.clone(), Arc::clone(without));
     let events = stream::once(async move { until_served(&client, &kind, &without).await })
         .flat_map(move |()| watcher(api.clone(), watcher::Config::default()))
-        .default_backoff()
+        .backoff(backoff())
         .modify(|object: &mut DynamicObject| forget_managers(&mut object.metadata));
-    (store, events.reflect(writer).touched_objects().boxed())
+    (store, told(events.reflect(writer).touched_objects()))
 }
 
 async fn until_served(client: &Client, kind: &ApiResource, without: &AtomicBool) {

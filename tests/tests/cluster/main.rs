@@ -1,7 +1,7 @@
 //! Everything that needs a cluster: one for all tests of this binary, started by the first that
 //! runs, in a network of its own. Each test has a Kubernetes namespace of its own.
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use serin_tests::cluster::network;
 use std::process::ExitCode;
 
@@ -24,11 +24,10 @@ fn main() -> ExitCode {
         api_definitions::trials(),
         harness::pods::trials(),
         harness::traffic::trials(),
-        release::trials(),
-        // Last, because it has an outage: other processes ask again after up to a minute.
         harness::control_plane::trials(),
+        release::trials(),
     ];
-    let trials: Vec<Trial> = trials.into_iter().flatten().collect();
+    let trials = trial::in_order(trials.into_iter().flatten().collect());
     if trial::any_runs(&trials, &arguments) {
         network::enter();
     }

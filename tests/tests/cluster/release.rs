@@ -6,6 +6,7 @@ mod flow;
 mod lease;
 mod manifests;
 mod metrics;
+mod outages;
 mod refused;
 mod routes;
 mod trouble;
@@ -18,6 +19,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
         flow::trials(),
         lease::trials(),
         metrics::trials(),
+        outages::trials(),
         refused::trials(),
         routes::trials(),
         trouble::trials(),

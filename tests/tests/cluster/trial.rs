@@ -34,7 +34,7 @@ pub(crate) fn new<F: Future<Output = ()>>(
 ) -> Trial {
     static QUIET: RwLock<()> = RwLock::new(());
     let module = module.split_once("::").map_or(module, |(_, module)| module);
-    Trial::test(format!("{module}::{name}"), move || {
+    let trial = Trial::test(format!("{module}::{name}"), move || {
         let cluster = cluster()?;
         let run = || {
             let limited = async { tokio::time::timeout(LIMIT, test(cluster)).await };
@@ -49,7 +49,17 @@ pub(crate) fn new<F: Future<Output = ()>>(
             let _guard = QUIET.read().unwrap_or_else(PoisonError::into_inner);
             run()
         }
-    })
+    });
+    trial.with_kind(if alone { ALONE } else { "" })
+}
+
+/// The kind of those that run without others.
+const ALONE: &str = "alone";
+
+/// Puts those that run alone last: after an outage other processes ask again after up to a minute.
+pub(crate) fn in_order(mut trials: Vec<Trial>) -> Vec<Trial> {
+    trials.sort_by_key(|trial| trial.kind() == ALONE);
+    trials
 }
 
 static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();

@@ -13,6 +13,7 @@ use serin_core::step::RunPhase;
 use std::collections::BTreeMap;
 
 use crate::cluster::answered::answered;
+use crate::cluster::backoff::backoff;
 
 mod object;
 mod verdict;
@@ -96,11 +97,11 @@ pub(super) async fn follow(client: &Client, job: &JobRef) -> Verdict {
     let pods = Api::<Pod>::namespaced(client.clone(), &job.namespace);
     let of_job = watcher::Config::default().labels(&format!("{JOB_NAME}={}", job.name));
     let named = watcher::Config::default().fields(&format!("metadata.name={}", job.name));
-    let mut events = pin!(watcher::watcher(jobs, named).default_backoff());
+    let mut events = pin!(watcher::watcher(jobs, named).backoff(backoff()));
     let mut pods = pin!(
         watcher::watcher(pods, of_job)
             .applied_objects()
-            .default_backoff()
+            .backoff(backoff())
     );
     let mut is_there = false;
     loop {

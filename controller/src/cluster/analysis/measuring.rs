@@ -17,6 +17,7 @@ use super::life::live;
 use super::{Context, seen, ttl};
 use crate::api::AnalysisRun;
 use crate::cluster::Scope;
+use crate::cluster::backoff::backoff;
 use crate::cluster::metrics::Metrics;
 use crate::cluster::reconcile::INSTANCE_ID;
 use crate::provider::prometheus;
@@ -54,7 +55,7 @@ pub async fn run(
         tasks: JoinSet::new(),
     };
     let config = watcher::Config::default().labels(&own);
-    let mut events = pin!(watch_all(api, config).default_backoff());
+    let mut events = pin!(watch_all(api, config).backoff(backoff()));
     let mut stop = pin!(stop);
     loop {
         tokio::select! {

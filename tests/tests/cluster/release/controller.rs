@@ -5,6 +5,7 @@ use serin_tests::cluster::{Cluster, JSON, Process, wait_for};
 use serin_tests::local::{binary, tool};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::shop::PATIENCE;
 
@@ -172,7 +173,17 @@ impl<'c> World<'c> {
 
     /// Waits until the Rollout is as `is` says; it comes back.
     pub(super) async fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let found = wait_for(what, PATIENCE, async || {
+        self.until_within(what, PATIENCE, is).await
+    }
+
+    /// Waits for so long.
+    pub(super) async fn until_within(
+        &self,
+        what: &str,
+        patience: Duration,
+        is: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let found = wait_for(what, patience, async || {
             let rollout = self.rollout().await;
             if is(&rollout) {
                 Ok(rollout)
@@ -239,7 +250,8 @@ pub(super) fn is_in(rollout: &Value, phase: &str) -> bool {
 pub(super) const ARGO: &str = "/apis/argoproj.io/v1alpha1";
 /// The account and the roles that are shipped.
 const ACCOUNT: &str = include_str!("../../../../deploy/controller.yaml");
-const ISTIO: &str = "/apis/networking.istio.io/v1";
+/// Where Istio's objects are.
+pub(super) const ISTIO: &str = "/apis/networking.istio.io/v1";
 
 fn log_of(namespace: &str, starts: u32) -> String {
     format!("{namespace}/controller-{starts}")

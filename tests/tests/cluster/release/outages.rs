@@ -1,0 +1,211 @@
+//! What a controller works with is away, or changes under its hands: the same end.
+
+use serde_json::{Value, json};
+use serin_tests::cluster::prometheus::Prometheus;
+use serin_tests::cluster::traffic::Traffic;
+use serin_tests::cluster::{Cluster, JSON, MERGE};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::controller::{ARGO, ISTIO, World, is_in};
+use super::flow::{caller, host, no_failure, until_answered};
+use super::manifests::{all, by_host, rollout, service};
+use crate::trial::trials;
+
+trials![
+    prometheus_away_for_half_a_minute_holds_a_release_and_no_more,
+    writers_of_the_same_objects_change_nothing,
+    objects_that_are_deleted_are_missed_and_found_again;
+    alone: an_api_server_away_for_half_a_minute_changes_nothing,
+];
+
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+
+fn canary(steps: &Value) -> Value {
+    json!({
+        "stableService": "shop", "canaryService": "shop-canary",
+        "trafficRouting": {"istio": {"virtualService": {"name": "shop"}}},
+        "scaleDownDelaySeconds": 1, "abortScaleDownDelaySeconds": 1,
+        "steps": steps,
+    })
+}
+
+fn ground() -> [Value; 3] {
+    [service("shop"), service("shop-canary"), by_host()]
+}
+
+async fn prometheus_away_for_half_a_minute_holds_a_release_and_no_more(cluster: &Cluster) {
+    let world = World::new(cluster, "noprometheus").await;
+    let mut prometheus = Prometheus::start(cluster, &[]).await;
+    let template = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+        "metadata": {"name": "good"},
+        "spec": {"metrics": [{
+            "name": "good", "interval": "1s", "count": 5, "successCondition": "result[0] == 1",
+            "provider": {"prometheus": {"address": prometheus.url(), "query": "vector(1)"}},
+        }]},
+    });
+    let steps = json!([{"setWeight": 50}, {"analysis": {"templates": [{"templateName": "good"}]}}]);
+    let canary = canary(&steps);
+    world.apply(&all(&ground())).await;
+    world
+        .apply(&all(&[template, rollout("v1", 1, &canary)]))
+        .await;
+    world.until_phase("Healthy").await;
+    world.apply(&rollout("v2", 1, &canary).to_string()).await;
+    let measured = world.until("the run has measured", |rollout| {
+        let run = &rollout["status"]["canary"]["currentStepAnalysisRunStatus"];
+        run["status"] == "Running"
+    });
+    let measured = measured.await;
+    let run = &measured["status"]["canary"]["currentStepAnalysisRunStatus"]["name"];
+    let run = run.as_str().expect("a name").to_string();
+    prometheus.stop().await;
+    tokio::time::sleep(HALF_A_MINUTE).await;
+    let waits = world.rollout().await;
+    assert_eq!(waits["status"]["phase"], "Progressing", "{waits}");
+    assert_eq!(waits["status"]["currentStepIndex"], 1, "{waits}");
+    prometheus.start_again(cluster).await;
+    world.until_phase("Healthy").await;
+    let ended = world.until_run(&run, "Successful").await;
+    let result = &ended["status"]["metricResults"][0];
+    assert_eq!(result["successful"], 5, "{ended}");
+    assert!(result["error"].as_u64() >= Some(1), "{ended}");
+    assert!(result["consecutiveError"].is_null(), "{ended}");
+}
+
+/// Somebody changes each object that the controller writes, ten times a second, so that what it saw
+/// is old when it writes.
+async fn writers_of_the_same_objects_change_nothing(cluster: &Cluster) {
+    let world = World::new(cluster, "fought").await;
+    let steps = json!([{"setWeight": 20}, {"setWeight": 60}, {"pause": {"duration": 1}}]);
+    let canary = canary(&steps);
+    world.apply(&all(&ground())).await;
+    world.apply(&rollout("v1", 2, &canary).to_string()).await;
+    world.until_phase("Healthy").await;
+    let proxy = caller(&world, "v1").await;
+    let sending = Traffic::to(&host(&world)).through(&proxy);
+    let fight = Fight::default();
+    let hash = async || {
+        let hash = world.rollout().await["status"]["currentPodHash"].clone();
+        format!("shop-{}", hash.as_str().unwrap_or_default())
+    };
+    let stable = format!("replicasets/{}", hash().await);
+    let fighting = futures::future::join_all([
+        fight.touch(&world, ARGO, "rollouts/shop"),
+        fight.touch(&world, ISTIO, "virtualservices/shop"),
+        fight.touch(&world, "/api/v1", "services/shop"),
+        fight.touch(&world, "/api/v1", "services/shop-canary"),
+        fight.touch(&world, "/apis/apps/v1", &stable),
+    ]);
+    let releasing = async {
+        world.apply(&rollout("v2", 2, &canary).to_string()).await;
+        world.until_phase("Healthy").await;
+        until_answered(&world, &proxy, false, "v2").await;
+        fight.over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(fighting, releasing);
+    let healthy = world.until_phase("Healthy").await;
+    assert_eq!(
+        healthy["status"]["stableRS"],
+        healthy["status"]["currentPodHash"]
+    );
+    assert_eq!(world.virtual_service().await["spec"], by_host()["spec"]);
+    let fought = fight.count.load(Ordering::Relaxed);
+    assert!(fought > 50, "{fought} changes are no fight");
+    no_failure(sending);
+}
+
+#[derive(Default)]
+struct Fight {
+    over: AtomicBool,
+    count: AtomicU64,
+}
+
+impl Fight {
+    /// Changes an object again and again until it is over.
+    async fn touch(&self, world: &World<'_>, group: &str, path: &str) {
+        let path = format!("{group}/namespaces/{}/{path}", world.namespace);
+        while !self.over.load(Ordering::Relaxed) {
+            let count = self.count.fetch_add(1, Ordering::Relaxed).to_string();
+            let touch = json!({"metadata": {"annotations": {"touched": count}}});
+            let cluster = world.cluster;
+            cluster.ask("PATCH", &path, MERGE, Some(touch)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+async fn objects_that_are_deleted_are_missed_and_found_again(cluster: &Cluster) {
+    let world = World::new(cluster, "deleted").await;
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let canary = canary(&steps);
+    world.apply(&all(&ground())).await;
+    world.apply(&rollout("v1", 2, &canary).to_string()).await;
+    world.until_phase("Healthy").await;
+    world.apply(&rollout("v2", 2, &canary).to_string()).await;
+    world.until_phase("Paused").await;
+    let pods = world.pods().await;
+    for (group, path, object, part) in [
+        (
+            ISTIO,
+            "virtualservices/shop",
+            by_host(),
+            "VirtualService \"shop\" is not found",
+        ),
+        (
+            "/api/v1",
+            "services/shop-canary",
+            service("shop-canary"),
+            "Service \"shop-canary\" is not found",
+        ),
+    ] {
+        let path = format!("{group}/namespaces/{}/{path}", world.namespace);
+        cluster.ask("DELETE", &path, JSON, None).await;
+        let refused = world.until_phase("Degraded").await;
+        let message = refused["status"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(part), "{message}");
+        assert_eq!(world.pods().await, pods, "nothing is touched");
+        world.apply(&object.to_string()).await;
+        let paused = world.until_phase("Paused").await;
+        assert_eq!(paused["status"]["currentStepIndex"], 1);
+    }
+    let route = world.virtual_service().await["spec"]["http"][0]["route"].clone();
+    assert_eq!(route[1]["weight"], 50, "{route}");
+    world.plugin(&["promote", "shop"]);
+    world.until_phase("Healthy").await;
+    // The Rollout itself, in the middle of the next release: nothing of it is left.
+    world.apply(&rollout("v3", 2, &canary).to_string()).await;
+    world.until_phase("Paused").await;
+    let path = format!("{ARGO}/namespaces/{}/rollouts/shop", world.namespace);
+    cluster.ask("DELETE", &path, JSON, None).await;
+    world.until_pods_are(0).await;
+}
+
+async fn an_api_server_away_for_half_a_minute_changes_nothing(cluster: &Cluster) {
+    let world = World::alone(cluster, "noapi").await;
+    let steps = json!([{"setWeight": 50}, {"pause": {"duration": 10}}, {"setWeight": 80}]);
+    let canary = canary(&steps);
+    world.apply(&all(&ground())).await;
+    world.apply(&rollout("v1", 2, &canary).to_string()).await;
+    world.until_phase("Healthy").await;
+    let proxy = caller(&world, "v1").await;
+    let sending = Traffic::to(&host(&world)).through(&proxy);
+    world.apply(&rollout("v2", 2, &canary).to_string()).await;
+    world
+        .until("paused", |rollout| is_in(rollout, "Paused"))
+        .await;
+    cluster.stop_api_server().await;
+    tokio::time::sleep(HALF_A_MINUTE).await;
+    cluster.start_api_server().await;
+    // The other controllers and istiod ask again after up to a minute each.
+    let patience = Duration::from_secs(180);
+    let healthy = world.until_within("Healthy", patience, |rollout| is_in(rollout, "Healthy"));
+    let healthy = healthy.await;
+    assert_eq!(
+        healthy["status"]["stableRS"],
+        healthy["status"]["currentPodHash"]
+    );
+    until_answered(&world, &proxy, false, "v2").await;
+    no_failure(sending);
+}
