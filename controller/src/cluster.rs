@@ -6,6 +6,7 @@ pub mod analysis;
 pub mod istio;
 pub mod lease;
 pub mod metrics;
+pub mod requests;
 pub mod web;
 
 mod act;
@@ -16,6 +17,7 @@ mod context;
 mod identity;
 mod memory;
 mod merge;
+mod outage;
 mod reconcile;
 mod related;
 mod router;
@@ -85,7 +87,7 @@ pub async fn run(
         // Whoever has it now must be alone: what is under way ends here.
         why = election.keep(&mut held) => bail!("the lease is lost: {why}"),
     };
-    election.release(&held).await;
+    election.release(held).await;
     ended
 }
 

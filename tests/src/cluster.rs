@@ -165,6 +165,15 @@ impl Cluster {
         access::ask(method, path, kind, body).await
     }
 
+    /// What was asked with tokens of the service account `serin` in namespace `serin`, as the API
+    /// server's audit log tells it.
+    pub fn audited(&self) -> Vec<serde_json::Value> {
+        let log = std::fs::read_to_string(control_plane::audit_log(self.dir()));
+        let log = log.expect("the API server's audit log");
+        let events = log.lines().map(serde_json::from_str);
+        events.map(|event| event.expect("is JSON")).collect()
+    }
+
     /// A token of this service account, valid for an hour.
     pub async fn token_for(&self, namespace: &str, service_account: &str) -> String {
         let request = TokenRequest {

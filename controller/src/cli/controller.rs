@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 use election::Election;
 
 use crate::cluster::web::{self, Health};
-use crate::cluster::{self, Scope};
+use crate::cluster::{self, Scope, requests};
 use crate::kubernetes::config;
 use crate::local::asked_to_stop;
 
@@ -50,7 +50,8 @@ impl Controller {
             kubeconfig: self.kubeconfig,
             context: self.context,
         };
-        let client = config::client(&asked).await?;
+        let health = Health::default();
+        let client = requests::counted(config::builder(&asked).await?, health.metrics.clone());
         let instance_id = self.instance_id.as_deref();
         let namespace = client.default_namespace();
         let wanted = self.election.wanted(namespace, instance_id)?;
@@ -66,7 +67,6 @@ impl Controller {
             listen = %listener.local_addr()?,
             "begins"
         );
-        let health = Health::default();
         let stop = asked_to_stop()?;
         tokio::select! {
             ended = cluster::run(client, scope, wanted, health.clone(), stop) => ended?,

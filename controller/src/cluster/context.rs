@@ -81,7 +81,8 @@ impl Context {
                     now
                 }
             };
-            Some(SPREADING.saturating_sub(now - since))
+            let spreading = SPREADING.saturating_sub(now - since);
+            Some(spreading.max(self.watched.outage.blind_for(now)))
         })
     }
 

@@ -178,9 +178,9 @@ impl Election {
             // Written by somebody else, or by a request of ours that was thought lost.
             Err(kube::Error::Api(status)) if status.is_conflict() => {
                 let now = self.api.get(&self.name).await?;
-                let spec = now.spec.clone().unwrap_or_default();
-                if spec.holder_identity.as_ref() != Some(&self.wanted.identity) {
-                    let holder = spec.holder_identity.unwrap_or_default();
+                if !self.is_ours(&now) {
+                    let holder = now.spec.and_then(|spec| spec.holder_identity);
+                    let holder = holder.unwrap_or_default();
                     return Ok(Some(format!("{holder:?} holds it")));
                 }
                 held.lease = now;
@@ -194,21 +194,33 @@ impl Election {
     }
 
     /// Lets others have the Lease at once.
-    pub(super) async fn release(&self, held: &Held) {
-        let now = MicroTime(Timestamp::now());
-        let record = LeaseSpec {
-            holder_identity: Some(String::new()),
-            lease_duration_seconds: Some(1),
-            renew_time: Some(now.clone()),
-            acquire_time: Some(now),
-            ..held.lease.spec.clone().unwrap_or_default()
-        };
-        let written = timeout(self.wanted.times.retry, self.write(held, record)).await;
-        match written {
-            Ok(Ok(_)) => tracing::info!(lease = self.name, "released"),
+    pub(super) async fn release(&self, mut held: Held) {
+        let released = timeout(self.wanted.times.retry, self.try_to_release(&mut held)).await;
+        match released {
+            Ok(Ok(())) => tracing::info!(lease = self.name, "released"),
             Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "cannot be released"),
             Err(_) => tracing::warn!(lease = self.name, "cannot be released in time"),
         }
+    }
+
+    async fn try_to_release(&self, held: &mut Held) -> kube::Result<()> {
+        match self.write(held, released(&held.lease)).await {
+            // A renewal that was under way may have come first.
+            Err(kube::Error::Api(status)) if status.is_conflict() => {
+                held.lease = self.api.get(&self.name).await?;
+                if self.is_ours(&held.lease) {
+                    self.write(held, released(&held.lease)).await?;
+                }
+                Ok(())
+            }
+            written => written.map(drop),
+        }
+    }
+
+    fn is_ours(&self, lease: &Lease) -> bool {
+        let holder = lease.spec.as_ref();
+        let holder = holder.and_then(|spec| spec.holder_identity.as_ref());
+        holder == Some(&self.wanted.identity)
     }
 
     async fn write(&self, held: &Held, record: LeaseSpec) -> kube::Result<Lease> {
@@ -253,6 +265,18 @@ impl Election {
             acquire_time: before.acquire_time.clone(),
             ..self.record(before.lease_transitions.unwrap_or(0))
         }
+    }
+}
+
+/// The record of a Lease that nobody holds, as client-go leaves it.
+fn released(lease: &Lease) -> LeaseSpec {
+    let now = MicroTime(Timestamp::now());
+    LeaseSpec {
+        holder_identity: Some(String::new()),
+        lease_duration_seconds: Some(1),
+        renew_time: Some(now.clone()),
+        acquire_time: Some(now),
+        ..lease.spec.clone().unwrap_or_default()
     }
 }
 

@@ -32,6 +32,8 @@ struct Told {
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// By kind, verb and status.
+    requests: BTreeMap<(String, &'static str, u16), u64>,
     /// By Rollout, then by type and reason.
     events: BTreeMap<Key, BTreeMap<(&'static str, String), u64>>,
     passes: BTreeMap<Key, Histogram>,
@@ -56,6 +58,11 @@ impl Metrics {
     /// From now on gauges are read off these objects.
     pub(super) fn hold(&self, held: Held) {
         let _ = self.told.held.set(held);
+    }
+
+    /// Counts a request to the API server.
+    pub(super) fn request(&self, kind: String, verb: &'static str, status: u16) {
+        self.count(|counts| *counts.requests.entry((kind, verb, status)).or_default() += 1);
     }
 
     /// Counts an event.
@@ -132,8 +139,17 @@ impl Counts {
                 events.counts(labels, *count);
             }
         }
+        let mut requests = metric(
+            "controller_clientset_k8s_request_total",
+            "Requests to the API server",
+        );
+        for ((kind, verb, status), count) in &self.requests {
+            let labels = Labels::default().and("kind", kind).and("verb", *verb);
+            requests.counts(labels.and("status_code", status.to_string()), *count);
+        }
         vec![
             events,
+            requests,
             counted(
                 metric(
                     "rollout_reconcile_error",

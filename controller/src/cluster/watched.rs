@@ -2,7 +2,7 @@
 //! no more than is needed.
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use futures::stream::{self, BoxStream, Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Service;
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::backoff::backoff;
 use super::metrics::objects::run::outline;
+use super::outage::Outage;
 use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
 
 /// Objects as they change; an object that is gone comes a last time.
@@ -54,6 +55,8 @@ pub(super) struct Watched {
     pub istio: Istio,
     /// Whether the API server was found not to serve them.
     without_istio: Arc<AtomicBool>,
+    /// When the API server was not reached.
+    pub outage: Arc<Outage>,
 }
 
 /// Whether Istio's objects are held.
@@ -89,6 +92,7 @@ pub(super) struct AllChanges {
 
 /// Begins to watch all namespaces, or one.
 pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllChanges) {
+    let outage = Arc::new(Outage::default());
     let all = watcher::Config::default();
     let of_rollouts = watcher::Config::default().labels(HASH_LABEL);
     let istio = Istio {
@@ -96,16 +100,24 @@ pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllCh
         destination_rule: istio_kind("DestinationRule", "destinationrules"),
     };
     let (rollouts, rollout_changes) = held(
+        &outage,
         api(client, namespace),
         all.clone(),
         |rollout: &mut Rollout| {
             forget_managers(&mut rollout.metadata);
         },
     );
-    let (sets, set_changes) = held(api(client, namespace), of_rollouts, forget_pod_spec);
-    let (services, service_changes) = held(api(client, namespace), all.clone(), forget_ports);
-    let (runs, run_changes) = held(api(client, namespace), all.clone(), forget_metrics);
+    let (sets, set_changes) = held(
+        &outage,
+        api(client, namespace),
+        of_rollouts,
+        forget_pod_spec,
+    );
+    let (services, service_changes) =
+        held(&outage, api(client, namespace), all.clone(), forget_ports);
+    let (runs, run_changes) = held(&outage, api(client, namespace), all.clone(), forget_metrics);
     let (templates, template_changes) = held(
+        &outage,
         api(client, namespace),
         all.clone(),
         |template: &mut AnalysisTemplate| {
@@ -113,6 +125,7 @@ pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllCh
         },
     );
     let (cluster_templates, cluster_template_changes) = held(
+        &outage,
         Api::all(client.clone()),
         all.clone(),
         |template: &mut ClusterAnalysisTemplate| {
@@ -120,10 +133,20 @@ pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllCh
         },
     );
     let without_istio = Arc::new(AtomicBool::new(false));
-    let (virtual_services, virtual_service_changes) =
-        held_istio(client, namespace, &istio.virtual_service, &without_istio);
-    let (destination_rules, destination_rule_changes) =
-        held_istio(client, namespace, &istio.destination_rule, &without_istio);
+    let (virtual_services, virtual_service_changes) = held_istio(
+        client,
+        &outage,
+        namespace,
+        &istio.virtual_service,
+        &without_istio,
+    );
+    let (destination_rules, destination_rule_changes) = held_istio(
+        client,
+        &outage,
+        namespace,
+        &istio.destination_rule,
+        &without_istio,
+    );
     let deployments = watcher(api::<PartialObjectMeta<Deployment>>(client, namespace), all);
     let watched = Watched {
         rollouts,
@@ -136,6 +159,7 @@ pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllCh
         destination_rules,
         istio,
         without_istio,
+        outage: outage.clone(),
     };
     let changes = AllChanges {
         rollouts: rollout_changes,
@@ -146,7 +170,7 @@ pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllCh
         cluster_templates: cluster_template_changes,
         virtual_services: virtual_service_changes,
         destination_rules: destination_rule_changes,
-        deployments: told(deployments.backoff(backoff()).touched_objects()),
+        deployments: told(&outage, deployments.backoff(backoff()).touched_objects()),
     };
     (watched, changes)
 }
@@ -258,12 +282,15 @@ where
 /// The changes, and errors in the log alone: whoever reads the changes of all kinds would wait with
 /// all of them for the one that failed.
 fn told<K: Resource + Send + 'static>(
+    outage: &Arc<Outage>,
     changes: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
 ) -> Changes<K> {
-    let changes = changes.filter_map(|change| async move {
-        match change {
+    let outage = Arc::clone(outage);
+    let changes = changes.filter_map(move |change| {
+        ready(match change {
             Ok(object) => Some(Ok(object)),
             Err(error) => {
+                outage.note(&error);
                 let kind = std::any::type_name::<K>();
                 let kind = kind
                     .rsplit("::")
@@ -273,12 +300,13 @@ fn told<K: Resource + Send + 'static>(
                 tracing::warn!(%error, kind, "watching");
                 None
             }
-        }
+        })
     });
     changes.boxed()
 }
 
 fn held<K>(
+    outage: &Arc<Outage>,
     api: Api<K>,
     config: watcher::Config,
     forget: impl FnMut(&mut K) + Send + 'static,
@@ -289,12 +317,16 @@ where
     let writer = Writer::new(());
     let store = writer.as_reader();
     let events = watcher(api, config).backoff(backoff()).modify(forget);
-    (store, told(events.reflect(writer).touched_objects()))
+    (
+        store,
+        told(outage, events.reflect(writer).touched_objects()),
+    )
 }
 
 /// Istio's kinds may not be served yet, or never: they are watched once they are.
 fn held_istio(
     client: &Client,
+    outage: &Arc<Outage>,
     namespace: Option<&str>,
     kind: &ApiResource,
     without: &Arc<AtomicBool>,
@@ -310,7 +342,10 @@ fn held_istio(
         .flat_map(move |()| watcher(api.clone(), watcher::Config::default()))
         .backoff(backoff())
         .modify(|object: &mut DynamicObject| forget_managers(&mut object.metadata));
-    (store, told(events.reflect(writer).touched_objects()))
+    (
+        store,
+        told(outage, events.reflect(writer).touched_objects()),
+    )
 }
 
 async fn until_served(client: &Client, kind: &ApiResource, without: &AtomicBool) {

@@ -5,9 +5,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use kube::Config;
+use kube::client::{Body, ClientBuilder, DynBody};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use tower::BoxError;
+use tower::util::BoxService;
 
 use super::proxy;
+
+/// What sends a client's requests, as the library makes it.
+pub type Sender = BoxService<http::Request<Body>, http::Response<Box<DynBody>>, BoxError>;
 
 /// What a user says of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,10 +80,18 @@ struct Places {
 /// # Errors
 /// If there is none, or what is known of it is of no use.
 pub async fn client(asked: &Asked) -> Result<kube::Client, ConfigError> {
+    Ok(builder(asked).await?.build())
+}
+
+/// The same, to be built.
+///
+/// # Errors
+/// If there is none, or what is known of it is of no use.
+pub async fn builder(asked: &Asked) -> Result<ClientBuilder<Sender>, ConfigError> {
     crate::http::use_ring();
     let config = config(asked).await?;
     let url = config.cluster_url.to_string();
-    kube::Client::try_from(config).map_err(|error| ConfigError::Kubeconfig {
+    ClientBuilder::try_from(config).map_err(|error| ConfigError::Kubeconfig {
         why: format!("{}: {error}", url.trim_end_matches('/')),
     })
 }

@@ -79,6 +79,25 @@ fn etcd(dir: &Path) -> Launch {
     Launch::tool(dir, "etcd", &arguments)
 }
 
+/// Where the API server tells what the controllers of tests asked it.
+pub(crate) fn audit_log(dir: &Path) -> PathBuf {
+    dir.join("audit.log")
+}
+
+/// Tells every request of the account that is shipped, and no other.
+fn audit_policy(dir: &Path) -> PathBuf {
+    let policy = serde_json::json!({
+        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+        "rules": [
+            {"level": "Metadata", "users": ["system:serviceaccount:serin:serin"]},
+            {"level": "None"},
+        ],
+    });
+    let path = dir.join("audit-policy.json");
+    fs::write(&path, policy.to_string()).expect("the policy's file");
+    path
+}
+
 fn api_server(dir: &Path) -> Launch {
     let path = |name: &str| dir.join(name).display().to_string();
     let arguments = [
@@ -93,6 +112,10 @@ fn api_server(dir: &Path) -> Launch {
         "--secure-port=6443".to_string(),
         format!("--bind-address={NODE}"),
         format!("--advertise-address={NODE}"),
+        format!("--audit-policy-file={}", audit_policy(dir).display()),
+        format!("--audit-log-path={}", audit_log(dir).display()),
+        // Clusters that have it are those that need most of an account.
+        "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_string(),
         // Pods need no token, and no service account that a controller creates first.
         "--disable-admission-plugins=ServiceAccount".to_string(),
         "--allow-privileged=true".to_string(),

@@ -5,6 +5,7 @@ use libtest_mimic::Arguments;
 use serin_tests::cluster::network;
 use std::process::ExitCode;
 
+mod account;
 mod analysis;
 mod api_definitions;
 mod harness;
@@ -27,7 +28,10 @@ fn main() -> ExitCode {
         harness::control_plane::trials(),
         release::trials(),
     ];
-    let trials = trial::in_order(trials.into_iter().flatten().collect());
+    let mut trials = trial::in_order(trials.into_iter().flatten().collect());
+    if trial::all_run(&arguments) {
+        trials.extend(account::trials());
+    }
     if trial::any_runs(&trials, &arguments) {
         network::enter();
     }

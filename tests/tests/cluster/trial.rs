@@ -7,7 +7,7 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 /// No test takes this long.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(480);
 
 /// The tests of a module: `async fn(&Cluster)` each. Those after `alone:` disturb others and run
 /// without them. A function that is not listed is dead code, which the compiler tells.
@@ -77,6 +77,11 @@ pub(crate) fn end(failed: bool) {
         }
         cluster.stop();
     }
+}
+
+/// Whether no test is left out.
+pub(crate) fn all_run(arguments: &Arguments) -> bool {
+    arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored
 }
 
 /// Whether a test runs at all.

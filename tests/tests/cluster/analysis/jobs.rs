@@ -13,6 +13,7 @@ trials![
     a_job_under_way_is_found_again,
     jobs_go_with_the_measurements_that_are_forgotten,
     a_job_that_cannot_be_made_is_an_error,
+    a_job_of_somebody_else_measures_nothing,
 ];
 
 /// A metric that a Job with this command measures.
@@ -112,6 +113,27 @@ async fn a_job_that_cannot_be_made_is_an_error(cluster: &Cluster) {
     let message = &run["status"]["metricResults"][0]["message"];
     let text = message.as_str().expect("a message");
     assert!(text.contains("restartPolicy"), "{text}");
+}
+
+async fn a_job_of_somebody_else_measures_nothing(cluster: &Cluster) {
+    let world = World::new(cluster, "job-theirs").await;
+    let mut late = metric("late", "true");
+    late["initialDelay"] = json!("2s");
+    late["consecutiveErrorLimit"] = json!(0);
+    world.create("run", json!({"metrics": [late]})).await;
+    let uid = world.run("run").await["metadata"]["uid"].clone();
+    let mut theirs = metric("theirs", "exit 1")["provider"]["job"].clone();
+    theirs["apiVersion"] = json!("batch/v1");
+    theirs["kind"] = json!("Job");
+    let name = format!("{}.late.1", uid.as_str().unwrap_or_default());
+    theirs["metadata"]["name"] = json!(name);
+    cluster.apply(&theirs.to_string(), &world.namespace).await;
+    let run = world.ended("run").await;
+    assert_eq!(run["status"]["phase"], "Error", "{run}");
+    let message = &run["status"]["metricResults"][0]["message"];
+    let text = message.as_str().expect("a message");
+    assert!(text.contains("not this measurement's"), "{text}");
+    assert_eq!(jobs(&world).await, [name], "theirs stays");
 }
 
 /// Waits until a Job of the run is in its status; its name.

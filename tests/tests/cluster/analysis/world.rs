@@ -6,6 +6,7 @@ use serin::cluster::{Scope, analysis};
 use serin_tests::cluster::{Cluster, JSON, MERGE, wait_for};
 use tokio::task::JoinHandle;
 
+use crate::account::token;
 use crate::shop::PATIENCE;
 
 const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
@@ -15,6 +16,7 @@ pub(super) struct World<'c> {
     pub(super) cluster: &'c Cluster,
     pub(super) namespace: String,
     scope: Scope,
+    token: String,
     measuring: JoinHandle<()>,
 }
 
@@ -34,11 +36,13 @@ impl<'c> World<'c> {
             namespace: Some(namespace.clone()),
             instance_id: id,
         };
-        let measuring = measure(cluster, &scope);
+        let token = token(cluster).await;
+        let measuring = measure(cluster, &token, &scope);
         World {
             cluster,
             namespace,
             scope,
+            token,
             measuring,
         }
     }
@@ -46,7 +50,7 @@ impl<'c> World<'c> {
     /// Ends the loop where it stands, as a crash would, and begins another.
     pub(super) fn begin_again(&mut self) {
         self.measuring.abort();
-        self.measuring = measure(self.cluster, &self.scope);
+        self.measuring = measure(self.cluster, &self.token, &self.scope);
     }
 
     pub(super) async fn create(&self, name: &str, spec: Value) {
@@ -136,9 +140,9 @@ impl Drop for World<'_> {
     }
 }
 
-fn measure(cluster: &Cluster, scope: &Scope) -> JoinHandle<()> {
+fn measure(cluster: &Cluster, token: &str, scope: &Scope) -> JoinHandle<()> {
     let measuring = analysis::run(
-        cluster.client(),
+        cluster.client_of(token),
         scope.clone(),
         Metrics::default(),
         std::future::pending(),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::account::{allow_lease, token};
 use crate::shop::PATIENCE;
 
 /// A namespace with a controller of its own.
@@ -248,8 +249,6 @@ pub(super) fn is_in(rollout: &Value, phase: &str) -> bool {
 
 /// Where Rollouts are.
 pub(super) const ARGO: &str = "/apis/argoproj.io/v1alpha1";
-/// The account and the roles that are shipped.
-const ACCOUNT: &str = include_str!("../../../../deploy/controller.yaml");
 /// Where Istio's objects are.
 pub(super) const ISTIO: &str = "/apis/networking.istio.io/v1";
 
@@ -259,20 +258,9 @@ fn log_of(namespace: &str, starts: u32) -> String {
 
 /// With the account and the role that are shipped, and nothing more.
 async fn serin(cluster: &Cluster, namespace: &str, starts: u32, options: &[&str]) -> Process {
-    cluster.apply(ACCOUNT, namespace).await;
-    // Each test has a Lease of its own, so what is shipped for it is had again.
-    let lease = ACCOUNT.split("\n---\n").filter(|document| {
-        document.contains("kind: Role\n") || document.contains("kind: RoleBinding\n")
-    });
-    for document in lease {
-        let own = document.replacen(
-            "\n  namespace: serin",
-            &format!("\n  namespace: {namespace}"),
-            1,
-        );
-        cluster.apply(&own, namespace).await;
-    }
-    let token = cluster.token_for("serin", "serin").await;
+    let token = token(cluster).await;
+    // Each test has a Lease of its own.
+    allow_lease(cluster, namespace).await;
     let kubeconfig = cluster.kubeconfig_of(&token).display().to_string();
     let arguments = [
         "controller",

@@ -40,11 +40,20 @@ pub(super) fn header_route() -> Value {
 
 /// A caller with a sidecar, once it reaches the stable version.
 pub(super) async fn caller(world: &World<'_>, version: &str) -> Arc<Proxy> {
+    caller_within(world, version, PATIENCE).await
+}
+
+/// The same, if it reaches it within this time.
+pub(super) async fn caller_within(
+    world: &World<'_>,
+    version: &str,
+    patience: Duration,
+) -> Arc<Proxy> {
     let proxy = Proxy::caller(world.cluster, &world.namespace, "caller", &[]).await;
     let host = host(world);
     wait_for(
         "the caller reaches the shop",
-        PATIENCE,
+        patience,
         async || match proxy.get(80, &host, "/") {
             Ok(answer) if answer.body == format!("{version}\n") => Ok(()),
             other => Err(format!("{other:?}\n{}", world.log())),

@@ -58,8 +58,11 @@ async fn a_prometheus_reads_how_a_release_stands(cluster: &Cluster) {
                 1.0,
             ),
             ("sum(rollout_reconcile_count) > bool 3", 1.0),
-            ("analysis_template_info", 1.0),
-            (r#"analysis_template_metric_info{type="Prometheus"}"#, 1.0),
+            (r#"analysis_template_info{name="good"}"#, 1.0),
+            (
+                r#"analysis_template_metric_info{name="good",type="Prometheus"}"#,
+                1.0,
+            ),
             (r#"analysis_run_info{phase="Successful"}"#, 1.0),
             (r#"analysis_run_metric_type{type="Prometheus"}"#, 1.0),
             (
@@ -67,6 +70,10 @@ async fn a_prometheus_reads_how_a_release_stands(cluster: &Cluster) {
                 1.0,
             ),
             ("sum(analysis_run_reconcile_count) > bool 0", 1.0),
+            (
+                r#"sum(controller_clientset_k8s_request_total{kind="rollouts",verb="Patch",status_code="200"}) > bool 5"#,
+                1.0,
+            ),
             ("argo_rollouts_controller_info", 1.0),
         ],
     )

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::controller::{ARGO, ISTIO, World, is_in};
-use super::flow::{caller, host, no_failure, until_answered};
+use super::flow::{caller, caller_within, host, no_failure, until_answered};
+use super::lease::get;
 use super::manifests::{all, by_host, rollout, service};
 use crate::trial::trials;
 
@@ -78,6 +79,7 @@ async fn prometheus_away_for_half_a_minute_holds_a_release_and_no_more(cluster: 
 /// is old when it writes.
 async fn writers_of_the_same_objects_change_nothing(cluster: &Cluster) {
     let world = World::new(cluster, "fought").await;
+    let web = world.web(0).await;
     let steps = json!([{"setWeight": 20}, {"setWeight": 60}, {"pause": {"duration": 1}}]);
     let canary = canary(&steps);
     world.apply(&all(&ground())).await;
@@ -113,6 +115,11 @@ async fn writers_of_the_same_objects_change_nothing(cluster: &Cluster) {
     assert_eq!(world.virtual_service().await["spec"], by_host()["spec"]);
     let fought = fight.count.load(Ordering::Relaxed);
     assert!(fought > 50, "{fought} changes are no fight");
+    let metrics = get(&web, "/metrics").1;
+    for kind in ["rollouts", "virtualservices"] {
+        let lost = format!(r#"kind="{kind}",verb="Patch",status_code="4"#);
+        assert!(metrics.contains(&lost), "no write was refused: {metrics}");
+    }
     no_failure(sending);
 }
 
@@ -183,13 +190,17 @@ async fn objects_that_are_deleted_are_missed_and_found_again(cluster: &Cluster) 
 }
 
 async fn an_api_server_away_for_half_a_minute_changes_nothing(cluster: &Cluster) {
+    // The other controllers and istiod ask again after up to a minute, twice, after this outage and
+    // after those of other tests.
+    let patience = Duration::from_secs(150);
     let world = World::alone(cluster, "noapi").await;
     let steps = json!([{"setWeight": 50}, {"pause": {"duration": 10}}, {"setWeight": 80}]);
     let canary = canary(&steps);
     world.apply(&all(&ground())).await;
     world.apply(&rollout("v1", 2, &canary).to_string()).await;
-    world.until_phase("Healthy").await;
-    let proxy = caller(&world, "v1").await;
+    let healthy = world.until_within("Healthy", patience, |rollout| is_in(rollout, "Healthy"));
+    healthy.await;
+    let proxy = caller_within(&world, "v1", patience).await;
     let sending = Traffic::to(&host(&world)).through(&proxy);
     world.apply(&rollout("v2", 2, &canary).to_string()).await;
     world
@@ -198,8 +209,6 @@ async fn an_api_server_away_for_half_a_minute_changes_nothing(cluster: &Cluster)
     cluster.stop_api_server().await;
     tokio::time::sleep(HALF_A_MINUTE).await;
     cluster.start_api_server().await;
-    // The other controllers and istiod ask again after up to a minute each.
-    let patience = Duration::from_secs(180);
     let healthy = world.until_within("Healthy", patience, |rollout| is_in(rollout, "Healthy"));
     let healthy = healthy.await;
     assert_eq!(

@@ -20,6 +20,7 @@ trials![
     a_version_that_is_never_ready_is_taken_back_at_the_deadline,
     pods_are_dressed_for_their_role,
     an_instance_id_chooses_rollouts,
+    a_taken_name_is_avoided_and_old_versions_go,
 ];
 
 fn split(steps: &Value) -> Value {
@@ -275,4 +276,57 @@ async fn an_instance_id_chooses_rollouts(cluster: &Cluster) {
     let sets = world.get("/apis/apps/v1", "replicasets").await;
     let sets = sets["items"].as_array().cloned().unwrap_or_default();
     assert_eq!(sets.len(), 1, "{sets:?}");
+}
+
+async fn a_taken_name_is_avoided_and_old_versions_go(cluster: &Cluster) {
+    let world = World::new(cluster, "names").await;
+    let canary = json!({"steps": [{"setWeight": 50}]});
+    let mut first = rollout("v1", 1, &canary);
+    first["metadata"]["name"] = json!("first");
+    world.apply(&first.to_string()).await;
+    let path = "rollouts/first";
+    let hash = wait_for("the template has a hash", PATIENCE, async || {
+        let rollout = world.get(super::controller::ARGO, path).await;
+        let hash = rollout["status"]["currentPodHash"].as_str();
+        hash.map(str::to_string).ok_or_else(|| rollout.to_string())
+    })
+    .await;
+    // The name that the same template gets in the other Rollout belongs to somebody else.
+    let theirs = json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {"name": format!("shop-{hash}")},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "theirs"}},
+            "template": {"metadata": {"labels": {"app": "theirs"}},
+                "spec": {"containers": [{"name": "c", "image": "c"}]}}},
+    });
+    world.apply(&theirs.to_string()).await;
+    let limited = |version: &str| {
+        let mut rollout = rollout(version, 1, &canary);
+        rollout["spec"]["revisionHistoryLimit"] = json!(1);
+        rollout.to_string()
+    };
+    world.apply(&limited("v1")).await;
+    let healthy = world.until_phase("Healthy").await;
+    assert_eq!(healthy["status"]["collisionCount"], 1, "{healthy}");
+    assert_ne!(healthy["status"]["currentPodHash"], hash);
+    for version in ["v2", "v3", "v4"] {
+        world.apply(&limited(version)).await;
+        world.until_phase("Healthy").await;
+    }
+    wait_for("one old version is left", PATIENCE, async || {
+        let list = world.get("/apis/apps/v1", "replicasets").await;
+        let sets = list["items"].as_array().cloned().unwrap_or_default();
+        let name = |set: &Value| {
+            let name = set["metadata"]["name"].as_str().unwrap_or_default();
+            (name.to_string(), set["spec"]["replicas"].clone())
+        };
+        let mut sets: Vec<_> = sets.iter().map(name).collect();
+        sets.retain(|(name, _)| name.starts_with("shop-"));
+        // Theirs, the old one and the current one.
+        match sets.len() {
+            3 if sets.contains(&(format!("shop-{hash}"), json!(0))) => Ok(()),
+            _ => Err(format!("{sets:?}\n{}", world.log())),
+        }
+    })
+    .await;
 }
