@@ -13,7 +13,7 @@ ARGO_ROLLOUTS_VERSION := 1.10.2
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-cluster rust check test cluster demo bench manifests clean
+.PHONY: help setup setup-cluster rust check test cluster demo demo-cluster bench bench-controller manifests clean
 
 # A plain `cargo` command means the default members: all but the crates that are wasm only.
 WASM := --target wasm32-unknown-unknown -p serin-filter -p serin-noop-filter
@@ -55,10 +55,21 @@ demo: setup ## A good and a bad release on this machine (KEEP=1 leaves it runnin
 	cargo build --locked --release -p serin -p serin-demo
 	cargo run --locked --release --quiet -p serin-demo --bin demo
 
+demo-cluster: setup setup-cluster ## The same acts in a real cluster, behind an Envoy that istiod configures
+	cargo build --locked
+	cargo run --locked --quiet -p serin-tests --bin demo_cluster
+
 # BENCH_PROCESSES, BENCH_SECONDS (of each) and BENCH_ONLY (names, by commas) change what is measured;
 # BENCH_REALTIME=1 keeps other work on the machine out of it, as root.
 bench: setup ## What the filter costs Envoy, as ratios side by side (4 minutes)
 	cargo run --locked --release --quiet -p serin-bench
+
+# ROLLOUTS changes how many there are.
+ROLLOUTS ?= 300
+bench-controller: setup setup-cluster ## 300 Rollouts updated at once, beside Argo Rollouts' controller (6 minutes)
+	cargo build --locked --release -p serin
+	cargo run --locked --quiet -p serin-tests --bin bench_controller -- $(ROLLOUTS) \
+		"$${CARGO_TARGET_DIR:-target}/release/serin"
 
 manifests: ## Write what is generated from the types: deploy/crds.yaml
 	cargo run --locked --quiet -p serin --bin serin -- crd > deploy/crds.yaml.new

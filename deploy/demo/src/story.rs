@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use promise::Promises;
+pub use promise::Promises;
+pub use teller::Teller;
+
 use stage::Stage;
 use stop::Stop;
-use teller::Teller;
 use watch::Watcher;
 
 /// The Rollout that is released.

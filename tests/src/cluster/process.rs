@@ -78,7 +78,7 @@ impl Process {
     }
 
     /// Its number, while it lives.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.id
     }
 

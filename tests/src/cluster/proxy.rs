@@ -143,7 +143,21 @@ impl Proxy {
     /// # Errors
     /// If there is no answer.
     pub fn get(&self, port: u16, host: &str, path: &str) -> io::Result<Response> {
-        self.connect(port)?.exchange(host, path, &[])
+        self.get_with(port, host, path, &[])
+    }
+
+    /// The same with these headers.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn get_with(
+        &self,
+        port: u16,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> io::Result<Response> {
+        self.connect(port)?.exchange(host, path, headers)
     }
 
     /// What the admin interface answers at `path`.

@@ -8,20 +8,23 @@ use super::teller::Teller;
 
 /// Promises and whether they were kept, in the order of the story.
 #[derive(Debug, Default)]
-pub(super) struct Promises {
+pub struct Promises {
     checked: Vec<(bool, String)>,
 }
 
 impl Promises {
-    pub(super) fn check(&mut self, kept: bool, what: impl Into<String>) {
+    /// Takes note of one.
+    pub fn check(&mut self, kept: bool, what: impl Into<String>) {
         self.checked.push((kept, what.into()));
     }
 
-    pub(super) fn all_kept(&self) -> bool {
+    /// Whether all were kept.
+    pub fn all_kept(&self) -> bool {
         self.checked.iter().all(|(kept, _)| *kept)
     }
 
-    pub(super) fn list(&self, teller: &Teller) {
+    /// Lists them.
+    pub fn list(&self, teller: &Teller) {
         for (kept, what) in &self.checked {
             let (sign, colour) = match kept {
                 true => ("✔", Colour::Green),

@@ -7,7 +7,7 @@ use serin::draw::{Colour, Paint};
 
 /// Where the story is told.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub struct Teller {
     terminal: bool,
     paint: Paint,
     /// Whether the line that changes is on the screen.
@@ -16,7 +16,7 @@ pub(super) struct Teller {
 
 impl Teller {
     /// Tells on standard output.
-    pub(super) fn for_stdout() -> Teller {
+    pub fn for_stdout() -> Teller {
         let terminal = std::io::stdout().is_terminal();
         let no_color = std::env::var("NO_COLOR").ok();
         Teller {
@@ -30,12 +30,13 @@ impl Teller {
         self.paint
     }
 
-    pub(super) fn heading(&self, text: &str) {
+    /// A line that stands out.
+    pub fn heading(&self, text: &str) {
         self.line(&self.paint.colour(Colour::Bold, text));
     }
 
     /// A command as a user would type it.
-    pub(super) fn command(&self, text: &str) {
+    pub fn command(&self, text: &str) {
         self.line(&format!(
             "  {}",
             self.paint.colour(Colour::Cyan, &format!("$ {text}"))
@@ -43,7 +44,7 @@ impl Teller {
     }
 
     /// A line that stays.
-    pub(super) fn line(&self, text: &str) {
+    pub fn line(&self, text: &str) {
         let mut changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let over = if *changing { OVER } else { "" };
         *changing = false;
