@@ -23,6 +23,8 @@ const SETTLES: Duration = Duration::from_secs(30);
 struct Outcome {
     contender: Contender,
     usage: Usage,
+    /// To the API server.
+    requests: f64,
     /// From the change of its template to its first weight, in order.
     delays: Vec<Duration>,
 }
@@ -67,14 +69,20 @@ async fn run(cluster: &Cluster, contender: Contender, serin: &Path, count: usize
     eprintln!("{}: {count} Rollouts are made", contender.name());
     let field = Field::make(cluster, &namespace, count).await;
     eprintln!("{}: all are healthy, and all are updated", contender.name());
-    let before = Usage::of(process.id());
+    let (before, counted) = (Usage::of(process.id()), contender.requests());
     let delays = field.update().await;
     eprintln!("{}: all have their weight", contender.name());
     tokio::time::sleep(SETTLES).await;
     let usage = Usage::of(process.id()).since(&before);
+    let mut requests = contender.requests();
+    for (key, before) in counted {
+        *requests.entry(key).or_default() -= before;
+    }
     drop(process);
+    eprintln!("{}: {requests:?}", contender.name());
     Outcome {
         contender,
+        requests: requests.values().sum(),
         usage,
         delays,
     }
@@ -83,11 +91,12 @@ async fn run(cluster: &Cluster, contender: Contender, serin: &Path, count: usize
 /// What is compared: its name, and its number.
 type Row = (&'static str, fn(&Outcome) -> f64);
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 5] = [
     ("peak memory, MB", |outcome| outcome.usage.peak_mb),
     ("processor time, s", |outcome| {
         outcome.usage.cpu.as_secs_f64()
     }),
+    ("requests to the API server", |outcome| outcome.requests),
     ("to the first weight, median, s", |outcome| {
         outcome.part(0.5)
     }),
