@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use serin_core::plan::Plan;
 use serin_core::revision;
 
+use super::reconcile::own_labels;
 use super::sets::{self, Making};
 
 /// A version, as its ReplicaSet is labelled.
@@ -69,7 +70,7 @@ pub(super) async fn identify(
     let template = sets::bare(&filled_in);
     let alike = match known.is_empty() {
         true => None,
-        false => alike(client, plan, known, &template).await?,
+        false => alike(client, plan, selector, known, &template).await?,
     };
     let hash = alike.unwrap_or_else(|| written.clone());
     Ok(Version { hash, written })
@@ -100,10 +101,11 @@ async fn filled_in(client: &Client, plan: &Plan, mut set: Value) -> Result<Value
 async fn alike(
     client: &Client,
     plan: &Plan,
+    selector: &Value,
     known: &[Arc<ReplicaSet>],
     template: &Value,
 ) -> Result<Option<String>, kube::Error> {
-    let labelled = ListParams::default().labels(revision::HASH_LABEL);
+    let labelled = ListParams::default().labels(&own_labels(selector));
     let listed = api(client, plan).list(&labelled).await?;
     let own = |set: &&DynamicObject| known.iter().any(|known| known.uid() == set.uid());
     let mut alike: Vec<(i64, String)> = Vec::new();

@@ -10,6 +10,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
 use serin_core::plan::{Plan, Router, Workload, WorkloadRef};
+use serin_core::revision::HASH_LABEL;
 use serin_core::step::{Decision, Observation, RunSeen, SetSeen, Traffic, step};
 use serin_core::time::Timestamp;
 
@@ -473,6 +474,16 @@ fn pods_alone(plan: &Plan, stable: &str) -> Option<Traffic> {
         stable: stable.to_string(),
         canary: None,
     })
+}
+
+/// The label selector of a Rollout's ReplicaSets and pods: its own, and that there is a hash. Without
+/// its own part every list would be of the whole namespace.
+pub(super) fn own_labels(selector: &Value) -> String {
+    let own = selector_text(selector);
+    match own.is_empty() {
+        true => HASH_LABEL.to_string(),
+        false => format!("{own},{HASH_LABEL}"),
+    }
 }
 
 /// A selector as the scale subresource has it: labels with commas between.

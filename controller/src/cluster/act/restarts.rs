@@ -6,13 +6,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, EvictParams, ListParams};
 use serin_core::restart::{self, PodSeen};
-use serin_core::revision::HASH_LABEL;
 use serin_core::step::SetSeen;
 use serin_core::time::Timestamp;
 use std::collections::BTreeMap;
 
 use super::Acting;
-use crate::cluster::reconcile::PassError;
+use crate::cluster::reconcile::{PassError, own_labels};
 use crate::cluster::sets;
 
 impl Acting<'_> {
@@ -38,7 +37,8 @@ impl Acting<'_> {
             return Ok(None);
         }
         let pods: Api<Pod> = Api::namespaced(self.client(), &plan.namespace);
-        let listed = pods.list(&ListParams::default().labels(HASH_LABEL)).await;
+        let labelled = ListParams::default().labels(&own_labels(self.selector));
+        let listed = pods.list(&labelled).await;
         let listed = listed.map_err(PassError::api("list pods"))?;
         let pod_seen = |pod: &Pod| {
             let owner = |set: &&std::sync::Arc<k8s_openapi::api::apps::v1::ReplicaSet>| {
