@@ -38,6 +38,7 @@ use kube::Client;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config, Error};
 use kube::runtime::events::{Recorder, Reporter};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::api::Rollout;
 use context::Context;
@@ -56,7 +57,7 @@ pub struct Scope {
 }
 
 /// How many Rollouts are looked after at the same time; a pass waits for the API server mostly.
-const AT_ONCE: u16 = 32;
+const AT_ONCE: u16 = 128;
 
 /// Looks after Rollouts and measures their analysis runs until `stop` ends; passes under way come to
 /// their end. With a Lease, one controller of those that want it does so at a time, and without it
@@ -136,11 +137,13 @@ async fn keep(
         instance: std::env::var("HOSTNAME").ok(),
     };
     let recorder = Recorder::new(client.clone(), reporter);
+    let (events, told) = unbounded_channel();
+    let publishing = tell::publishing(recorder, told);
     let rollouts = watched.rollouts.clone();
     let istio = watched.istio.clone();
     health.metrics.hold(watched.held(scope.instance_id.clone()));
     let (metrics, held) = (health.metrics.clone(), ready.clone());
-    let context = Context::new(client, watched, ready, recorder, scope.instance_id, metrics);
+    let context = Context::new(client, watched, ready, events, scope.instance_id, metrics);
     let AllChanges {
         rollouts: rollout_changes,
         sets,
@@ -190,10 +193,14 @@ async fn keep(
         }
         pending::<()>().await;
     };
-    tokio::select! {
-        () = passes => {}
-        () = early => {}
-    }
+    let driving = async {
+        tokio::select! {
+            () = passes => {}
+            () = early => {}
+        }
+    };
+    // What passes leave to be published goes on to its end after them.
+    tokio::join!(driving, publishing);
 }
 
 /// A pass that failed is tried again soon, and its error told.

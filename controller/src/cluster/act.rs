@@ -117,7 +117,7 @@ impl Acting<'_> {
         patched.map_err(PassError::api(format!("patch Service {name}")))?;
         if services::selected(service) != Some(hash) {
             let told = format!("Switched selector for service '{name}' to value '{hash}'");
-            tell::event(self.pass, "SwitchService", &told).await;
+            tell::event(self.pass, "SwitchService", &told);
         }
         Ok(true)
     }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, Shared};
 use kube::Client;
-use kube::runtime::events::Recorder;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use super::memory::Asked;
 use super::metrics::Metrics;
+use super::tell::Told;
 use super::watched::Watched;
 
 /// What every pass has at hand.
@@ -20,7 +21,8 @@ pub(super) struct Context {
     pub watched: Watched,
     /// Ends once everything is held that a pass looks at.
     pub ready: Shared<BoxFuture<'static, ()>>,
-    pub recorder: Recorder,
+    /// Takes events that are to be published.
+    pub events: UnboundedSender<Told>,
     pub instance_id: Option<String>,
     pub metrics: Metrics,
     notes: Mutex<HashMap<String, Notes>>,
@@ -50,7 +52,7 @@ impl Context {
         client: Client,
         watched: Watched,
         ready: Shared<BoxFuture<'static, ()>>,
-        recorder: Recorder,
+        events: UnboundedSender<Told>,
         instance_id: Option<String>,
         metrics: Metrics,
     ) -> Context {
@@ -58,7 +60,7 @@ impl Context {
             client,
             watched,
             ready,
-            recorder,
+            events,
             instance_id,
             metrics,
             notes: Mutex::new(HashMap::new()),

@@ -337,10 +337,10 @@ impl<'a> Pass<'a> {
 
         self.store(plan, selector, source, seen, &decision, &memory)
             .await?;
-        tell::notices(self, plan).await;
-        tell::tell(self, &decision).await;
+        tell::notices(self, plan);
+        tell::tell(self, &decision);
         if let Some(moved) = moved {
-            tell::event(self, "TrafficWeightUpdated", &moved).await;
+            tell::event(self, "TrafficWeightUpdated", &moved);
         }
         let acting = Acting {
             pass: self,
@@ -436,7 +436,7 @@ impl<'a> Pass<'a> {
         self.write_status(status::refused(&self.status, &why, generation, self.now))
             .await?;
         if self.context.is_news(self.uid, &why) {
-            tell::refused(self, &why).await;
+            tell::refused(self, &why);
         }
         Ok(None)
     }

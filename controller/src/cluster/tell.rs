@@ -1,10 +1,13 @@
 //! What others are told: events on the Rollout, and one line in the log for each change of state.
 
+use futures::stream::{self, StreamExt as _};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
-use kube::runtime::events::{Event as Published, EventType};
+use kube::runtime::events::{Event as Published, EventType, Recorder};
 use serin_core::plan::Plan;
 use serin_core::step::{Decision, Event, Phase, Why};
+
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::memory;
 use super::reconcile::{self, Pass};
@@ -13,7 +16,7 @@ use super::reconcile::{self, Pass};
 const NOTICE: &str = "SpecNotice";
 
 /// Tells of a decision that was stored.
-pub(super) async fn tell(pass: &Pass<'_>, decision: &Decision) {
+pub(super) fn tell(pass: &Pass<'_>, decision: &Decision) {
     let rollout = key(pass);
     for event in decision
         .events
@@ -21,7 +24,7 @@ pub(super) async fn tell(pass: &Pass<'_>, decision: &Decision) {
         .chain(&aborted_by_hand(pass, decision))
     {
         tracing::info!(%rollout, reason = event.reason, message = event.message, "event");
-        publish(pass, &event.reason, &event.message).await;
+        publish(pass, &event.reason, &event.message);
     }
     let why = &decision.why;
     let phase = decision.phase;
@@ -50,26 +53,26 @@ fn aborted_by_hand(pass: &Pass<'_>, decision: &Decision) -> Option<Event> {
 }
 
 /// Tells what is carried out otherwise than its author may think, once.
-pub(super) async fn notices(pass: &Pass<'_>, plan: &Plan) {
+pub(super) fn notices(pass: &Pass<'_>, plan: &Plan) {
     for notice in pass.context.news_of(pass.uid, &plan.notices) {
         tracing::warn!(rollout = %key(pass), notice, "notice");
-        publish(pass, NOTICE, &notice).await;
+        publish(pass, NOTICE, &notice);
     }
 }
 
 /// Tells that a Rollout is not carried out.
-pub(super) async fn refused(pass: &Pass<'_>, why: &str) {
+pub(super) fn refused(pass: &Pass<'_>, why: &str) {
     tracing::warn!(rollout = %key(pass), why, "refused");
-    publish(pass, "InvalidSpec", why).await;
+    publish(pass, "InvalidSpec", why);
 }
 
 /// Tells of something that was done.
-pub(super) async fn event(pass: &Pass<'_>, reason: &str, message: &str) {
+pub(super) fn event(pass: &Pass<'_>, reason: &str, message: &str) {
     tracing::info!(rollout = %key(pass), reason, message, "event");
-    publish(pass, reason, message).await;
+    publish(pass, reason, message);
 }
 
-async fn publish(pass: &Pass<'_>, reason: &str, message: &str) {
+fn publish(pass: &Pass<'_>, reason: &str, message: &str) {
     const ACTION_MAX: usize = 128;
     let bad = ["RolloutAborted", "InvalidSpec", NOTICE].contains(&reason);
     // Events that differ only in their note are counted as one: the action tells them apart.
@@ -88,14 +91,28 @@ async fn publish(pass: &Pass<'_>, reason: &str, message: &str) {
         action,
         secondary: None,
     };
-    let published = pass
-        .context
-        .recorder
-        .publish(&event, &reference(pass))
-        .await;
-    if let Err(error) = published {
-        tracing::warn!(rollout = %key(pass), %error, reason, "an event is lost");
-    }
+    // Nobody listens only when the controller has ended.
+    let _ = pass.context.events.send((event, reference(pass)));
+}
+
+/// An event and what it is about.
+pub(super) type Told = (Published, ObjectReference);
+
+/// Publishes events beside the passes, which would wait for the API server with each. It ends when
+/// all who could send any are gone, and all are published.
+pub(super) async fn publishing(recorder: Recorder, mut events: UnboundedReceiver<Told>) {
+    const AT_ONCE: usize = 8;
+    let events = stream::poll_fn(move |context| events.poll_recv(context));
+    let published = events.for_each_concurrent(AT_ONCE, |(event, about)| {
+        let recorder = recorder.clone();
+        async move {
+            if let Err(error) = recorder.publish(&event, &about).await {
+                let (namespace, name) = (about.namespace, about.name);
+                tracing::warn!(%error, namespace, name, event.reason, "an event is lost");
+            }
+        }
+    });
+    published.await;
 }
 
 fn reference(pass: &Pass<'_>) -> ObjectReference {

@@ -71,7 +71,7 @@ impl Acting<'_> {
         match api.create(&PostParams::default(), &object).await {
             Ok(_) => {
                 let told = format!("Created AnalysisRun {}", wanted.name);
-                tell::event(self.pass, "AnalysisRunRunning", &told).await;
+                tell::event(self.pass, "AnalysisRunRunning", &told);
                 Ok(())
             }
             // By an earlier pass, which what is held does not show yet.

@@ -83,7 +83,7 @@ impl Acting<'_> {
             Ok(_) => {
                 self.pass.context.fail(self.pass.uid, None);
                 let told = format!("Created ReplicaSet {name} (revision {revision})");
-                tell::event(self.pass, "NewReplicaSetCreated", &told).await;
+                tell::event(self.pass, "NewReplicaSetCreated", &told);
                 Ok(())
             }
             Err(kube::Error::Api(status)) if status.is_already_exists() => self.meet(&name).await,
@@ -174,7 +174,7 @@ impl Acting<'_> {
             let told = format!(
                 "Scaled {way} ReplicaSet {name} (revision {revision}) from {before} to {wanted}"
             );
-            tell::event(self.pass, "ScalingReplicaSet", &told).await;
+            tell::event(self.pass, "ScalingReplicaSet", &told);
         }
         Ok(())
     }

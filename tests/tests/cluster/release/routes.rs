@@ -153,13 +153,17 @@ async fn routes_of_a_release_stay_for_as_long_as_its_steps_say(cluster: &Cluster
     until_paused(&world, 3).await;
     // A name that only a step has comes after the listed ones, and somebody is told.
     assert_eq!(names(&world).await, ["shadow", "beta", ""]);
-    let told = world.get("/apis/events.k8s.io/v1", "events").await;
-    let told = told["items"].as_array().cloned().unwrap_or_default();
-    let noticed = |event: &Value| {
-        let note = event["note"].as_str().unwrap_or_default();
-        event["reason"] == "SpecNotice" && note.contains("route \"beta\" is not in")
-    };
-    assert!(told.iter().any(noticed), "{told:#?}");
+    wait_for("somebody is told", PATIENCE, async || {
+        let told = world.get("/apis/events.k8s.io/v1", "events").await;
+        let events = told["items"].as_array().cloned().unwrap_or_default();
+        let noticed = |event: &Value| {
+            let note = event["note"].as_str().unwrap_or_default();
+            event["reason"] == "SpecNotice" && note.contains("route \"beta\" is not in")
+        };
+        let any = events.iter().any(noticed);
+        any.then_some(()).ok_or_else(|| told.to_string())
+    })
+    .await;
     until_answered(&world, &proxy, true, "v2").await;
     until_answered(&world, &proxy, false, "v1").await;
 
