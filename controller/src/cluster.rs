@@ -39,10 +39,12 @@ use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config, Error};
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::timeout;
 
 use crate::api::Rollout;
 use context::Context;
 use lease::Election;
+use outage::Outage;
 use reconcile::PassError;
 use watched::AllChanges;
 use web::Health;
@@ -55,6 +57,9 @@ pub struct Scope {
     /// The instance id that their label has; none: those without.
     pub instance_id: Option<String>,
 }
+
+/// How long events that are left may take once the passes have ended.
+const LEFT: Duration = Duration::from_secs(5);
 
 /// How many Rollouts are looked after at the same time; a pass waits for the API server mostly.
 const AT_ONCE: u16 = 128;
@@ -73,10 +78,11 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut stop = pin!(stop);
+    let outage = Arc::new(Outage::default());
     let Some(wanted) = wanted else {
-        return work(client, scope, health, stop).await;
+        return work(client, scope, health, outage, stop).await;
     };
-    let election = Election::new(client.clone(), wanted);
+    let election = Election::new(client.clone(), wanted, outage.clone());
     let won = election.win(|| health.is_ready());
     let mut held = tokio::select! {
         held = won => held,
@@ -84,7 +90,7 @@ pub async fn run(
     };
     health.is_not_ready();
     let ended = tokio::select! {
-        ended = work(client, scope, health, stop) => ended,
+        ended = work(client, scope, health, outage, stop) => ended,
         // Whoever has it now must be alone: what is under way ends here.
         why = election.keep(&mut held) => bail!("the lease is lost: {why}"),
     };
@@ -97,6 +103,7 @@ async fn work(
     client: Client,
     scope: Scope,
     health: Health,
+    outage: Arc<Outage>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let (ask, asked) = tokio::sync::watch::channel(false);
@@ -117,8 +124,11 @@ async fn work(
         stop.await;
         ask.send_replace(true);
     };
-    let ((), measured, ()) =
-        tokio::join!(keep(client, scope, health, stopped()), measuring, stopping);
+    let ((), measured, ()) = tokio::join!(
+        keep(client, scope, health, outage, stopped()),
+        measuring,
+        stopping
+    );
     measured.context("ask providers of metrics")
 }
 
@@ -127,10 +137,11 @@ async fn keep(
     client: Client,
     scope: Scope,
     health: Health,
+    outage: Arc<Outage>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let stop = stop.shared();
-    let (watched, changes) = watched::watch(&client, scope.namespace.as_deref());
+    let (watched, changes) = watched::watch(&client, scope.namespace.as_deref(), outage);
     let ready = watched.ready().shared();
     let reporter = Reporter {
         controller: "rollouts-controller".to_string(),
@@ -175,14 +186,18 @@ async fn keep(
         )
         .watches_stream(deployments, of.deployments())
         .graceful_shutdown_on(stop.clone());
-    let passes = controller.run(reconcile::reconcile, again, Arc::new(context));
-    let passes = passes.for_each(|pass| async move {
+    let context = Arc::new(context);
+    let passes = controller.run(reconcile::reconcile, again, context.clone());
+    let passes = passes.for_each(move |pass| {
         match pass {
-            Ok(_) | Err(Error::ObjectNotFound(_)) => {}
+            Ok(_) => {}
+            // It is gone, and nobody looks after it again.
+            Err(Error::ObjectNotFound(gone)) => context.forget_gone(&gone),
             // Told where it happened.
             Err(Error::ReconcilerFailed(..)) => {}
             Err(error) => tracing::warn!(%error, "watching"),
         }
+        std::future::ready(())
     });
     // The library's shutdown waits for what is read first and reads no more: until then there is
     // nothing under way that is to come to its end.
@@ -199,8 +214,15 @@ async fn keep(
             () = early => {}
         }
     };
-    // What passes leave to be published goes on to its end after them.
-    tokio::join!(driving, publishing);
+    // What passes leave to be published has some time after them.
+    let mut publishing = pin!(publishing);
+    tokio::select! {
+        () = driving => {}
+        () = &mut publishing => {}
+    }
+    if timeout(LEFT, publishing).await.is_err() {
+        tracing::warn!("some events are lost");
+    }
 }
 
 /// A pass that failed is tried again soon, and its error told.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, Shared};
 use kube::Client;
+use kube::api::DynamicObject;
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
@@ -134,6 +136,15 @@ impl Context {
             notes.failure = failure;
             changed
         })
+    }
+
+    /// Forgets a Rollout that is gone, by its reference.
+    pub(super) fn forget_gone(&self, gone: &ObjectRef<DynamicObject>) {
+        if let Some(uid) = &gone.extra.uid {
+            self.forget(uid);
+        }
+        let namespace = gone.namespace.clone().unwrap_or_default();
+        self.metrics.forget(&(namespace, gone.name.clone()));
     }
 
     /// Forgets a Rollout that is gone.

@@ -5,6 +5,7 @@
 
 mod turn;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt as _};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::outage::Outage;
 use turn::{Turn, turn};
 
 /// The Lease of a controller without an instance id: Argo Rollouts' own, so that two controllers of
@@ -29,6 +31,13 @@ pub struct Times {
     pub deadline: Duration,
     /// How long between two tries.
     pub retry: Duration,
+}
+
+impl Times {
+    /// How long one try may take.
+    fn of_one_try(self) -> Duration {
+        self.deadline / 2
+    }
 }
 
 /// Who wants which Lease.
@@ -49,6 +58,7 @@ pub(super) struct Election {
     api: Api<Lease>,
     name: String,
     wanted: Wanted,
+    outage: Arc<Outage>,
 }
 
 /// A Lease that is held, as it was written last.
@@ -66,27 +76,32 @@ pub(super) fn name(instance_id: Option<&str>) -> String {
 }
 
 impl Election {
-    pub(super) fn new(client: Client, wanted: Wanted) -> Election {
+    pub(super) fn new(client: Client, wanted: Wanted, outage: Arc<Outage>) -> Election {
         Election {
             api: Api::namespaced(client, &wanted.namespace),
             name: name(wanted.instance_id.as_deref()),
             wanted,
+            outage,
         }
     }
 
     /// Waits until the Lease is held. `looked` is called each time that the Lease could be read.
     pub(super) async fn win(&self, mut looked: impl FnMut()) -> Held {
-        let Times {
-            retry, deadline, ..
-        } = self.wanted.times;
+        let (retry, patience) = (self.wanted.times.retry, self.wanted.times.of_one_try());
         // The record that is seen, and since when.
         let mut seen: Option<(Lease, Instant)> = None;
         loop {
-            match timeout(deadline, self.try_to_win(&mut seen)).await {
+            match timeout(patience, self.try_to_win(&mut seen)).await {
                 Ok(Ok(Some(held))) => return held,
                 Ok(Ok(None)) => looked(),
-                Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "cannot be taken"),
-                Err(_) => tracing::warn!(lease = self.name, ?deadline, "no answer"),
+                Ok(Err(error)) => {
+                    self.outage.note_request(&error);
+                    tracing::warn!(%error, lease = self.name, "cannot be taken");
+                }
+                Err(_) => {
+                    self.outage.failed(Instant::now());
+                    tracing::warn!(lease = self.name, ?patience, "no answer");
+                }
             }
             sleep(retry).await;
         }
@@ -95,6 +110,8 @@ impl Election {
     async fn try_to_win(&self, seen: &mut Option<(Lease, Instant)>) -> kube::Result<Option<Held>> {
         let asked = Instant::now();
         let now = self.api.get_opt(&self.name).await?;
+        // An answer may be late: what it says counts from when it is here.
+        let answered = Instant::now();
         let Some(now) = now else {
             *seen = None;
             let lease = Lease {
@@ -116,12 +133,17 @@ impl Election {
             _ => {
                 let holder = holder.as_deref().unwrap_or_default();
                 tracing::info!(lease = self.name, holder, "lease");
-                *seen = Some((now.clone(), asked));
-                asked
+                *seen = Some((now.clone(), answered));
+                answered
             }
         };
         let spec = now.spec.clone().unwrap_or_default();
-        if turn(&spec, &self.wanted.identity, asked - since) == Turn::Wait {
+        if turn(
+            &spec,
+            &self.wanted.identity,
+            asked.saturating_duration_since(since),
+        ) == Turn::Wait
+        {
             return Ok(None);
         }
         let own = holder.as_ref() == Some(&self.wanted.identity);
@@ -141,19 +163,21 @@ impl Election {
         let Times {
             retry, deadline, ..
         } = self.wanted.times;
+        let patience = self.wanted.times.of_one_try();
         loop {
             sleep(retry).await;
             let until = held.renewed + deadline;
             let mut why = format!("no answer for {deadline:?}");
             loop {
-                match timeout_at(until, self.renew(held)).await {
+                // One connection that is dead must not take the time of all tries.
+                match timeout_at(until.min(Instant::now() + patience), self.renew(held)).await {
                     Ok(Ok(None)) => break,
                     Ok(Ok(Some(lost))) => return lost,
                     Ok(Err(error)) => {
                         tracing::warn!(%error, lease = self.name, "cannot be renewed");
                         why = error.to_string();
                     }
-                    Err(_) => return why,
+                    Err(_) => tracing::warn!(lease = self.name, ?patience, "no answer"),
                 }
                 if Instant::now() + retry >= until {
                     return why;

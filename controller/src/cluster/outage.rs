@@ -19,36 +19,67 @@ const APART: Duration = Duration::from_secs(30);
 /// What is known of outages.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// The first failure of the last outage, and the last.
-    seen: Mutex<Option<(Instant, Instant)>>,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// The last outage: its first failure, its last, and whether anything was told since.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    first: Instant,
+    last: Instant,
+    over: bool,
 }
 
 impl Outage {
     /// Takes note of a watch's failure, if it says that the API server was not reached.
     pub(super) fn note(&self, error: &watcher::Error) {
-        let cause = match error {
+        match error {
             watcher::Error::InitialListFailed(cause)
             | watcher::Error::WatchStartFailed(cause)
-            | watcher::Error::WatchFailed(cause) => cause,
-            _ => return,
+            | watcher::Error::WatchFailed(cause) => self.note_request(cause),
+            _ => {}
+        }
+    }
+
+    /// Takes note of a request's failure, likewise.
+    pub(super) fn note_request(&self, error: &kube::Error) {
+        const TOO_MANY_REQUESTS: u16 = 429;
+        let away = match error {
+            kube::Error::Api(status) => status.code >= 500 || status.code == TOO_MANY_REQUESTS,
+            kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => {
+                true
+            }
+            // The server answered, and what it said was not understood.
+            _ => false,
         };
-        if !matches!(cause, kube::Error::Api(_)) {
+        if away {
             self.failed(Instant::now());
         }
     }
 
-    fn failed(&self, now: Instant) {
+    /// Takes note that it could not be reached now.
+    pub(super) fn failed(&self, now: Instant) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = match *seen {
-            Some((first, last)) if now - last < APART => Some((first, now)),
-            _ => Some((now, now)),
-        };
+        let goes_on = seen.filter(|seen| !seen.over && now - seen.last < APART);
+        *seen = Some(Seen {
+            first: goes_on.map_or(now, |seen| seen.first),
+            last: now,
+            over: false,
+        });
+    }
+
+    /// Takes note that a watch tells something: what fails from now on is another outage.
+    pub(super) fn told(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = &mut *seen {
+            seen.over = true;
+        }
     }
 
     /// How long from `now` until proxies can be taken to be told of changes.
     pub(super) fn blind_for(&self, now: Instant) -> Duration {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.map_or(Duration::ZERO, |(first, last)| {
+        seen.map_or(Duration::ZERO, |Seen { first, last, .. }| {
             let until = last + (3 * (last - first)).min(LONGEST);
             until.saturating_duration_since(now)
         })
@@ -78,6 +109,16 @@ mod tests {
         let (outage, start) = (Outage::default(), Instant::now());
         for second in [0, 3600] {
             outage.failed(start + SECOND * second);
+            assert_eq!(outage.blind_for(start + SECOND * second), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn connections_that_are_lost_in_turn_are_no_outage_while_others_tell_something() {
+        let (outage, start) = (Outage::default(), Instant::now());
+        for second in (0..600).step_by(20) {
+            outage.failed(start + SECOND * second);
+            outage.told();
             assert_eq!(outage.blind_for(start + SECOND * second), Duration::ZERO);
         }
     }

@@ -7,7 +7,9 @@ use kube::runtime::events::{Event as Published, EventType, Recorder};
 use serin_core::plan::Plan;
 use serin_core::step::{Decision, Event, Phase, Why};
 
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
 
 use super::memory;
 use super::reconcile::{self, Pass};
@@ -102,14 +104,19 @@ pub(super) type Told = (Published, ObjectReference);
 /// all who could send any are gone, and all are published.
 pub(super) async fn publishing(recorder: Recorder, mut events: UnboundedReceiver<Told>) {
     const AT_ONCE: usize = 8;
+    const PATIENCE: Duration = Duration::from_secs(10);
     let events = stream::poll_fn(move |context| events.poll_recv(context));
     let published = events.for_each_concurrent(AT_ONCE, |(event, about)| {
         let recorder = recorder.clone();
         async move {
-            if let Err(error) = recorder.publish(&event, &about).await {
-                let (namespace, name) = (about.namespace, about.name);
-                tracing::warn!(%error, namespace, name, event.reason, "an event is lost");
-            }
+            let published = timeout(PATIENCE, recorder.publish(&event, &about)).await;
+            let error = match published {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer for {PATIENCE:?}"),
+            };
+            let (namespace, name) = (about.namespace, about.name);
+            tracing::warn!(error, namespace, name, event.reason, "an event is lost");
         }
     });
     published.await;

@@ -91,8 +91,11 @@ pub(super) struct AllChanges {
 }
 
 /// Begins to watch all namespaces, or one.
-pub(super) fn watch(client: &Client, namespace: Option<&str>) -> (Watched, AllChanges) {
-    let outage = Arc::new(Outage::default());
+pub(super) fn watch(
+    client: &Client,
+    namespace: Option<&str>,
+    outage: Arc<Outage>,
+) -> (Watched, AllChanges) {
     let all = watcher::Config::default();
     let of_rollouts = watcher::Config::default().labels(HASH_LABEL);
     let istio = Istio {
@@ -288,7 +291,10 @@ fn told<K: Resource + Send + 'static>(
     let outage = Arc::clone(outage);
     let changes = changes.filter_map(move |change| {
         ready(match change {
-            Ok(object) => Some(Ok(object)),
+            Ok(object) => {
+                outage.told();
+                Some(Ok(object))
+            }
             Err(error) => {
                 outage.note(&error);
                 let kind = std::any::type_name::<K>();

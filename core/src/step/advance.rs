@@ -124,7 +124,23 @@ impl Release<'_> {
             Some(Step::SetCanaryScale(_)) => true,
             _ => false,
         };
-        sends_more && !self.by_pods() && self.canary().replicas > self.canary_wanted()
+        let surplus = self.canary().replicas > self.canary_wanted();
+        sends_more && surplus && !self.by_pods() && !self.halted() && !self.has_this_steps_traffic()
+    }
+
+    /// Whether proxies are known to send the canary what the step under way gives it.
+    fn has_this_steps_traffic(&self) -> bool {
+        let known = self.seen.traffic.as_ref();
+        let known = known.and_then(|traffic| traffic.canary.as_ref());
+        let Some(known) = known.filter(|known| known.revision == self.state.current) else {
+            return false;
+        };
+        match self.current_step() {
+            Some(Step::SetWeight(_)) => known.weight_bp == self.set_weight(),
+            Some(Step::AddHeaderRoute(_)) => known.routes == self.routes(),
+            Some(Step::AddMirrorRoute(_)) => known.mirrors == self.mirrors(),
+            _ => false,
+        }
     }
 
     /// Whether no other canary is in the way, and stable has the pods to take over what a lower

@@ -56,6 +56,9 @@ impl Election {
             retry: self.leader_election_retry_period,
         };
         check(times)?;
+        if let Some(id) = instance_id {
+            check_name(id)?;
+        }
         Ok(Some(Wanted {
             namespace: self
                 .leader_election_namespace
@@ -90,6 +93,20 @@ fn check(times: Times) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses an instance id that the Lease's name cannot have in it, as API servers would for ever.
+fn check_name(id: &str) -> anyhow::Result<()> {
+    let outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let inner = |c: char| outer(c) || "-.".contains(c);
+    let apart = ["..", ".-", "-."].iter().all(|pair| !id.contains(pair));
+    if id.chars().all(inner) && id.ends_with(outer) && !id.starts_with('.') && apart {
+        return Ok(());
+    }
+    bail!(
+        "--instance-id {id:?} is not possible in the name of a Lease, expected lower case letters, \
+         digits, '-' and '.' (or --leader-elect=false)"
+    )
 }
 
 /// A name that no other process has: the host's, with what tells processes of one host apart.
@@ -130,6 +147,20 @@ mod tests {
         ] {
             let refusal = refusal(lease, deadline, retry).expect("a refusal");
             assert!(refusal.starts_with(option), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn an_instance_id_that_no_lease_can_have_in_its_name_is_refused() {
+        for id in ["mine", "team-a", "a.b", "7"] {
+            assert!(check_name(id).is_ok(), "{id}");
+        }
+        for id in ["Team_A", "a_b", "a-", ".a", "a..b", ""] {
+            let refusal = check_name(id).expect_err("a refusal").to_string();
+            assert!(
+                refusal.contains(&format!("--instance-id {id:?}")),
+                "{refusal}"
+            );
         }
     }
 

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use serin_tests::cluster::prometheus::Prometheus;
-use serin_tests::cluster::{Cluster, wait_for};
+use serin_tests::cluster::{Cluster, JSON, wait_for};
 
-use super::controller::{World, is_in};
+use super::controller::{ARGO, World, is_in};
 use super::lease::get;
 use super::manifests::{all, by_host, rollout, service, template};
 use crate::shop::PATIENCE;
@@ -97,6 +97,15 @@ async fn a_prometheus_reads_how_a_release_stands(cluster: &Cluster) {
     .await;
     assert_eq!(get(&web, "/healthz"), (200, "ok\n".to_string()));
     assert_eq!(get(&web, "/nowhere").0, 404);
+
+    let path = format!("{ARGO}/namespaces/{}/rollouts/shop", world.namespace);
+    cluster.ask("DELETE", &path, JSON, None).await;
+    wait_for("the Rollout is forgotten", PATIENCE, async || {
+        let text = get(&web, "/metrics").1;
+        let told = text.lines().any(|line| line.starts_with("rollout_"));
+        if told { Err(text) } else { Ok(()) }
+    })
+    .await;
 }
 
 /// Waits until each query is answered by this one value.
