@@ -9,6 +9,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -67,6 +68,23 @@ impl Cluster {
             Err(trouble) => {
                 host.keep_logs();
                 Err(format!("{trouble}\nlogs: {}", host.dir().display()))
+            }
+        }
+    }
+
+    /// The whole of a program that needs a cluster: enters a network of its own, starts the cluster,
+    /// and ends it after `program`, whose exit code comes back.
+    pub fn run(program: impl FnOnce(&Cluster) -> ExitCode) -> ExitCode {
+        network::enter();
+        match Cluster::start() {
+            Ok(cluster) => {
+                let code = program(&cluster);
+                cluster.stop();
+                code
+            }
+            Err(trouble) => {
+                eprintln!("{trouble}");
+                ExitCode::FAILURE
             }
         }
     }

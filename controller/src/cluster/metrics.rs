@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use kube::ResourceExt;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 
@@ -16,7 +17,12 @@ use super::watched::Held;
 use text::{Histogram, Labels, Metric, metric};
 
 /// An object's namespace and its name.
-type Key = (String, String);
+pub(super) type Key = (String, String);
+
+/// By what is counted for an object.
+pub(super) fn key(object: &impl ResourceExt) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
 
 /// What is counted and told; clones are the same.
 #[derive(Clone, Debug, Default)]

@@ -19,6 +19,7 @@ use super::context::Context;
 use super::identity::{self, IdentityError, Version};
 use super::memory::{self, Asked, Memory, Origin};
 use super::merge;
+use super::metrics::key;
 use super::router::{self, Objects};
 use super::sets;
 use super::status::{self, Facts, Pods};
@@ -93,7 +94,7 @@ pub(super) async fn reconcile(
     let gone = rollout.metadata.deletion_timestamp.is_some();
     if gone || rollout.labels().get(INSTANCE_ID) != context.instance_id.as_ref() {
         context.forget(&uid);
-        context.metrics.forget(&key(&rollout));
+        context.metrics.forget(&key(&*rollout));
         return Ok(Action::await_change());
     }
     if context.is_behind(&uid, rollout.resource_version().as_deref()) {
@@ -103,7 +104,9 @@ pub(super) async fn reconcile(
     let pass = Pass::over(&rollout, &uid, &context)?;
     let ended = pass.run().await;
     let failed = ended.as_ref().is_err_and(|error| !error.is_conflict());
-    context.metrics.pass(key(&rollout), began.elapsed(), failed);
+    context
+        .metrics
+        .pass(key(&*rollout), began.elapsed(), failed);
     match ended {
         Ok(Some(again)) => Ok(Action::requeue(again.max(SOON))),
         Ok(None) => Ok(Action::await_change()),
@@ -122,11 +125,6 @@ fn moved(plan: &Plan, before: &Asked, now: &Asked) -> Option<String> {
     let (before, now) = (weight(before), weight(now));
     let changes = before != now && plan.router != Router::ReplicaRatio;
     changes.then(|| format!("Traffic weight updated from {before} to {now}"))
-}
-
-/// A Rollout's namespace and its name.
-pub(super) fn key(rollout: &Rollout) -> (String, String) {
-    (rollout.namespace().unwrap_or_default(), rollout.name_any())
 }
 
 /// What one pass works with.

@@ -12,7 +12,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 use super::memory;
-use super::reconcile::{self, Pass};
+use super::metrics;
+use super::reconcile::Pass;
 
 /// The reason of events about a manifest that is carried out.
 const NOTICE: &str = "SpecNotice";
@@ -85,7 +86,7 @@ fn publish(pass: &Pass<'_>, reason: &str, message: &str) {
     };
     pass.context
         .metrics
-        .event(reconcile::key(pass.rollout), kind, reason);
+        .event(metrics::key(pass.rollout), kind, reason);
     let event = Published {
         type_,
         reason: reason.to_string(),
@@ -127,6 +128,6 @@ fn reference(pass: &Pass<'_>) -> ObjectReference {
 }
 
 fn key(pass: &Pass<'_>) -> String {
-    let (namespace, name) = reconcile::key(pass.rollout);
+    let (namespace, name) = metrics::key(pass.rollout);
     format!("{namespace}/{name}")
 }

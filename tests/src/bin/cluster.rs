@@ -6,14 +6,10 @@ use std::env;
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
-    network::enter();
-    let cluster = match Cluster::start() {
-        Ok(cluster) => cluster,
-        Err(trouble) => {
-            eprintln!("{trouble}");
-            return ExitCode::FAILURE;
-        }
-    };
+    Cluster::run(run)
+}
+
+fn run(cluster: &Cluster) -> ExitCode {
     let kubeconfig = cluster.kubeconfig();
     println!("KUBECONFIG={}", kubeconfig.display());
     println!("from another terminal: {}", network::entrance());
@@ -28,7 +24,6 @@ fn main() -> ExitCode {
         // Tests that are run from it are not in their own network yet.
         .env_remove(network::INSIDE)
         .status();
-    cluster.stop();
     match status {
         Ok(status) => status
             .code()

@@ -17,6 +17,7 @@ use super::store::{Stored, Written};
 use super::{Context, status, ttl};
 use crate::api::AnalysisRun;
 use crate::clock;
+use crate::cluster::metrics::key;
 
 mod jobs;
 mod news;
@@ -93,7 +94,7 @@ async fn begin(context: Arc<Context>, mut stored: Stored) -> Begun {
         (Err(error), _) => (RunStatus::default(), format!("status: {error}")),
     };
     tracing::warn!(run = stored.object.name_any(), why, "a run cannot be read");
-    context.metrics.failed_turn(stored.key());
+    context.metrics.failed_turn(key(&stored.object));
     let refused = RunStatus {
         metric_results: status.metric_results,
         ..RunStatus::refused(why, clock::now())
@@ -107,7 +108,7 @@ impl Life {
     /// Goes on until the run has ended, which is in the object then; none if the object is gone.
     async fn measure(mut self, seen: &mut watch::Receiver<AnalysisRun>) -> Option<Stored> {
         self.jobs = self.jobs();
-        let key = self.stored.key();
+        let key = key(&self.stored.object);
         loop {
             let began = Instant::now();
             let status = std::mem::take(&mut self.status);

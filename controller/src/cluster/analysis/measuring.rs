@@ -18,7 +18,7 @@ use super::{Context, seen, ttl};
 use crate::api::AnalysisRun;
 use crate::cluster::Scope;
 use crate::cluster::backoff::backoff;
-use crate::cluster::metrics::Metrics;
+use crate::cluster::metrics::{Key, Metrics, key};
 use crate::cluster::reconcile::INSTANCE_ID;
 use crate::provider::prometheus;
 
@@ -78,7 +78,7 @@ struct Runs {
     context: Arc<Context>,
     told: HashMap<String, watch::Sender<AnalysisRun>>,
     /// Those of the list that is being read, by uid.
-    listed: HashMap<String, (String, String)>,
+    listed: HashMap<String, Key>,
     tasks: JoinSet<String>,
 }
 
@@ -130,11 +130,6 @@ impl Runs {
             self.told.remove(uid);
         }
     }
-}
-
-/// A run's namespace and its name.
-fn key(run: &AnalysisRun) -> (String, String) {
-    (run.namespace().unwrap_or_default(), run.name_any())
 }
 
 /// Whether there is something to do for a run, now or later.

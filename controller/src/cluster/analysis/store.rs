@@ -41,14 +41,6 @@ impl Stored {
         (same && stays).then_some(Stored { api, object })
     }
 
-    /// Its namespace and its name.
-    pub(super) fn key(&self) -> (String, String) {
-        (
-            self.object.namespace().unwrap_or_default(),
-            self.object.name_any(),
-        )
-    }
-
     /// The document of its status.
     pub(super) fn status(&self) -> Value {
         serde_json::to_value(&self.object.status).unwrap_or_default()

@@ -8,7 +8,7 @@ mod usage;
 
 use contender::Contender;
 use field::Field;
-use serin_tests::cluster::{Cluster, network};
+use serin_tests::cluster::Cluster;
 use serin_tests::local::runtime;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -43,24 +43,17 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    network::enter();
-    let cluster = match Cluster::start() {
-        Ok(cluster) => cluster,
-        Err(trouble) => {
-            eprintln!("{trouble}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let outcomes = runtime().block_on(async {
-        let mut outcomes = Vec::new();
-        for contender in [Contender::Argo, Contender::Serin] {
-            outcomes.push(run(&cluster, contender, &serin, count).await);
-        }
-        outcomes
-    });
-    cluster.stop();
-    print(count, &outcomes);
-    ExitCode::SUCCESS
+    Cluster::run(|cluster| {
+        let outcomes = runtime().block_on(async {
+            let mut outcomes = Vec::new();
+            for contender in [Contender::Argo, Contender::Serin] {
+                outcomes.push(run(cluster, contender, &serin, count).await);
+            }
+            outcomes
+        });
+        print(count, &outcomes);
+        ExitCode::SUCCESS
+    })
 }
 
 async fn run(cluster: &Cluster, contender: Contender, serin: &Path, count: usize) -> Outcome {

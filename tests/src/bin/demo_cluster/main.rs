@@ -6,23 +6,13 @@ mod manifests;
 mod stage;
 mod story;
 
-use serin_tests::cluster::{Cluster, network};
+use serin_tests::cluster::Cluster;
 use serin_tests::local::runtime;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    network::enter();
-    let cluster = match Cluster::start() {
-        Ok(cluster) => cluster,
-        Err(trouble) => {
-            eprintln!("{trouble}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let kept = runtime().block_on(story::tell(&cluster));
-    cluster.stop();
-    match kept {
+    Cluster::run(|cluster| match runtime().block_on(story::tell(cluster)) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
-    }
+    })
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use super::manifests::all;
 use crate::account::{allow_lease, token};
 use crate::shop::PATIENCE;
 
@@ -199,6 +200,21 @@ impl<'c> World<'c> {
     pub(super) async fn until_phase(&self, phase: &str) -> Value {
         let what = format!("the Rollout is {phase}");
         self.until(&what, |rollout| is_in(rollout, phase)).await
+    }
+
+    /// Waits until this template's release waits at a step; it comes back.
+    pub(super) async fn until_paused_at(&self, index: u64) -> Value {
+        let what = format!("paused at step {index}");
+        let paused = |rollout: &Value| {
+            is_in(rollout, "Paused") && rollout["status"]["currentStepIndex"] == index
+        };
+        self.until(&what, paused).await
+    }
+
+    /// Applies objects, a Rollout among them, and waits until that is healthy.
+    pub(super) async fn stand(&self, objects: &[Value]) -> Value {
+        self.apply(&all(objects)).await;
+        self.until_phase("Healthy").await
     }
 
     /// Waits until an analysis run is in a phase; it comes back.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::controller::World;
-use super::manifests::{all, by_host, by_subset, rollout, service, subsets, template};
+use super::manifests::{by_host, by_subset, rollout, service, subsets, template};
 use crate::shop::PATIENCE;
 use crate::trial::trials;
 
@@ -118,8 +118,7 @@ async fn a_good_release_loses_no_request_and_a_bad_one_is_taken_back(cluster: &C
         by_host(),
         rollout("v1", 4, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     let proxy = caller(&world, "v1").await;
     let mut prometheus = Prometheus::start(cluster, &[&proxy]).await;
     world
@@ -212,8 +211,7 @@ async fn subsets_are_versions_too(cluster: &Cluster) {
         subsets(),
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     let proxy = caller(&world, "v1").await;
     let sending = Traffic::to(&host(&world)).through(&proxy);
     world.apply(&rollout("v2", 2, &canary).to_string()).await;
@@ -240,9 +238,8 @@ async fn without_a_router_pods_are_the_weight(cluster: &Cluster) {
     let world = World::new(cluster, "ratio").await;
     let canary = json!({"steps": [{"setWeight": 25}, {"pause": {}}]});
     world
-        .apply(&all(&[service("shop"), rollout("v1", 4, &canary)]))
+        .stand(&[service("shop"), rollout("v1", 4, &canary)])
         .await;
-    world.until_phase("Healthy").await;
     world.apply(&rollout("v2", 4, &canary).to_string()).await;
     let paused = world.until_phase("Paused").await;
     let current = paused["status"]["currentPodHash"]
@@ -268,8 +265,7 @@ async fn a_release_of_argo_rollouts_is_taken_over_midway(cluster: &Cluster) {
         by_host(),
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     let proxy = caller(&world, "v1").await;
     let sending = Traffic::to(&host(&world)).through(&proxy);
     world.apply(&rollout("v2", 2, &canary).to_string()).await;

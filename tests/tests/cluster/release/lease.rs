@@ -6,7 +6,7 @@ use serin_tests::cluster::{Cluster, MERGE, wait_for};
 use std::time::Duration;
 
 use super::controller::{World, is_in};
-use super::manifests::{all, rollout, service};
+use super::manifests::{rollout, service};
 use crate::shop::PATIENCE;
 use crate::trial::trials;
 
@@ -34,8 +34,7 @@ async fn of_two_controllers_one_works_and_the_other_takes_over(cluster: &Cluster
         service("shop-canary"),
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     world.apply(&rollout("v2", 2, &canary).to_string()).await;
     let paused = world.until("paused", |rollout| is_in(rollout, "Paused"));
     paused.await;

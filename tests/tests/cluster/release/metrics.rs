@@ -6,7 +6,7 @@ use serin_tests::cluster::{Cluster, JSON, wait_for};
 
 use super::controller::{ARGO, World, is_in};
 use super::lease::get;
-use super::manifests::{all, by_host, rollout, service, template};
+use super::manifests::{by_host, rollout, service, template};
 use crate::shop::PATIENCE;
 use crate::trial::trials;
 
@@ -29,8 +29,7 @@ async fn a_prometheus_reads_how_a_release_stands(cluster: &Cluster) {
         template(&prometheus.url(), 1),
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     world.apply(&rollout("v2", 2, &canary).to_string()).await;
     let paused = world.until("paused", |rollout| is_in(rollout, "Paused"));
     paused.await;

@@ -49,10 +49,7 @@ async fn prometheus_away_for_half_a_minute_holds_a_release_and_no_more(cluster: 
     let steps = json!([{"setWeight": 50}, {"analysis": {"templates": [{"templateName": "good"}]}}]);
     let canary = canary(&steps);
     world.apply(&all(&ground())).await;
-    world
-        .apply(&all(&[template, rollout("v1", 1, &canary)]))
-        .await;
-    world.until_phase("Healthy").await;
+    world.stand(&[template, rollout("v1", 1, &canary)]).await;
     world.apply(&rollout("v2", 1, &canary).to_string()).await;
     let measured = world.until("the run has measured", |rollout| {
         let run = &rollout["status"]["canary"]["currentStepAnalysisRunStatus"];

@@ -50,8 +50,7 @@ async fn a_strategy_that_comes_later_is_refused_and_a_running_release_untouched(
         by_host(),
         rollout("v1", 2, &canary()),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     world.apply(&rollout("v2", 2, &canary()).to_string()).await;
     world.until_phase("Paused").await;
     let (pods, route) = (

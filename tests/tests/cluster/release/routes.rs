@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use serin_tests::cluster::traffic::Traffic;
 use serin_tests::cluster::{Cluster, wait_for};
 
-use super::controller::{World, is_in};
+use super::controller::World;
 use super::flow::{caller, header_route, host, no_failure, until_answered};
-use super::manifests::{all, by_host, rollout, service};
+use super::manifests::{by_host, rollout, service};
 use crate::shop::PATIENCE;
 use crate::trial::trials;
 
@@ -85,8 +85,7 @@ async fn several_virtual_services_move_together_and_keep_what_is_theirs(cluster:
         of_other_protocols(),
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     let proxy = caller(&world, "v1").await;
     let sending = Traffic::to(&host(&world)).through(&proxy);
     world.apply(&rollout("v2", 2, &canary).to_string()).await;
@@ -145,12 +144,11 @@ async fn routes_of_a_release_stay_for_as_long_as_its_steps_say(cluster: &Cluster
         by_host(),
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     let proxy = caller(&world, "v1").await;
     let sending = Traffic::to(&host(&world)).through(&proxy);
     world.apply(&rollout("v2", 2, &canary).to_string()).await;
-    until_paused(&world, 3).await;
+    world.until_paused_at(3).await;
     // A name that only a step has comes after the listed ones, and somebody is told.
     assert_eq!(names(&world).await, ["shadow", "beta", ""]);
     wait_for("somebody is told", PATIENCE, async || {
@@ -175,7 +173,7 @@ async fn routes_of_a_release_stay_for_as_long_as_its_steps_say(cluster: &Cluster
     until_answered(&world, &proxy, true, "v2").await;
 
     world.plugin(&["promote", "shop"]);
-    until_paused(&world, 5).await;
+    world.until_paused_at(5).await;
     until_names_are(&world, &["shadow", "beta", ""]).await;
     until_answered(&world, &proxy, true, "v2").await;
     world.plugin(&["abort", "shop"]);
@@ -183,13 +181,13 @@ async fn routes_of_a_release_stay_for_as_long_as_its_steps_say(cluster: &Cluster
     until_names_are(&world, &[""]).await;
     until_answered(&world, &proxy, true, "v1").await;
     world.plugin(&["retry", "rollout", "shop"]);
-    until_paused(&world, 3).await;
+    world.until_paused_at(3).await;
     until_names_are(&world, &["shadow", "beta", ""]).await;
     until_answered(&world, &proxy, true, "v2").await;
 
     for (pause, left) in [(5, &["shadow", "beta", ""][..]), (7, &["shadow", ""])] {
         world.plugin(&["promote", "shop"]);
-        until_paused(&world, pause).await;
+        world.until_paused_at(pause).await;
         until_names_are(&world, left).await;
     }
     world.plugin(&["promote", "shop"]);
@@ -198,15 +196,6 @@ async fn routes_of_a_release_stay_for_as_long_as_its_steps_say(cluster: &Cluster
     assert_eq!(world.virtual_service().await["spec"], by_host()["spec"]);
     until_answered(&world, &proxy, false, "v2").await;
     no_failure(sending);
-}
-
-async fn until_paused(world: &World<'_>, index: u64) {
-    let what = format!("paused at step {index}");
-    world
-        .until(&what, |rollout| {
-            is_in(rollout, "Paused") && rollout["status"]["currentStepIndex"] == index
-        })
-        .await;
 }
 
 /// The names of the http routes in their order.

@@ -6,8 +6,8 @@ use serin_tests::cluster::{Cluster, MERGE, wait_for};
 use std::time::Duration;
 
 use super::controller::{ARGO, World};
-use super::flow::{caller, host};
-use super::manifests::{all, by_host, rollout, service};
+use super::flow::{caller, host, no_failure};
+use super::manifests::{by_host, rollout, service};
 use crate::shop::PATIENCE;
 use crate::trial::trials;
 
@@ -39,8 +39,7 @@ async fn a_controller_killed_again_and_again_comes_to_the_same_end(cluster: &Clu
         by_host(),
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     let proxy = caller(&world, "v1").await;
     let sending = Traffic::to(&host(&world)).through(&proxy);
     world.apply(&rollout("v2", 2, &canary).to_string()).await;
@@ -62,9 +61,7 @@ async fn a_controller_killed_again_and_again_comes_to_the_same_end(cluster: &Clu
     let sets = world.get("/apis/apps/v1", "replicasets").await;
     assert_eq!(sets["items"].as_array().map(Vec::len), Some(2), "{sets}");
     assert_eq!(world.virtual_service().await["spec"], by_host()["spec"]);
-    let outcome = sending.stop();
-    let failed = outcome.failed();
-    assert!(failed.is_empty(), "{failed:?} of {}", outcome.answers.len());
+    no_failure(sending);
 }
 
 async fn what_someone_undoes_by_hand_is_put_back(cluster: &Cluster) {
@@ -76,8 +73,7 @@ async fn what_someone_undoes_by_hand_is_put_back(cluster: &Cluster) {
         by_host(),
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
     world.apply(&rollout("v2", 2, &canary).to_string()).await;
     world
         .until("at its last step", |rollout| {

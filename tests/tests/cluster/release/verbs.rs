@@ -5,14 +5,10 @@ use serin_tests::cluster::Cluster;
 use serin_tests::cluster::prometheus::Prometheus;
 
 use super::controller::{ARGO, World, is_in};
-use super::manifests::{all, by_host, rollout, service};
+use super::manifests::{by_host, rollout, service};
 use crate::trial::trials;
 
 trials![each_verb_of_the_plugin_does_what_it_says];
-
-fn at(index: u64) -> impl Fn(&Value) -> bool {
-    move |rollout| is_in(rollout, "Paused") && rollout["status"]["currentStepIndex"] == index
-}
 
 async fn each_verb_of_the_plugin_does_what_it_says(cluster: &Cluster) {
     let world = World::new(cluster, "verbs").await;
@@ -39,11 +35,10 @@ async fn each_verb_of_the_plugin_does_what_it_says(cluster: &Cluster) {
         endless,
         rollout("v1", 2, &canary),
     ];
-    world.apply(&all(&ground)).await;
-    world.until_phase("Healthy").await;
+    world.stand(&ground).await;
 
     world.plugin(&["set", "image", "shop", "app=demo-app:2"]);
-    let paused = world.until("at the first pause", at(1)).await;
+    let paused = world.until_paused_at(1).await;
     let listed = world.plugin(&["list", "rollouts"]);
     let line = listed.lines().find(|line| line.starts_with("shop "));
     let words: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
@@ -74,10 +69,10 @@ async fn each_verb_of_the_plugin_does_what_it_says(cluster: &Cluster) {
     world.plugin(&["terminate", "analysisrun", run]);
     let ended = world.until_run(run, "Successful").await;
     assert_eq!(ended["status"]["message"], "Run Terminated", "{ended}");
-    world.until("it waits still", at(1)).await;
+    world.until_paused_at(1).await;
 
     world.plugin(&["promote", "shop"]);
-    world.until("at the second pause", at(3)).await;
+    world.until_paused_at(3).await;
     world.plugin(&["abort", "shop"]);
     let aborted = world.until_phase("Degraded").await;
     assert_eq!(aborted["status"]["abort"], true);
@@ -85,7 +80,7 @@ async fn each_verb_of_the_plugin_does_what_it_says(cluster: &Cluster) {
     let why = "RolloutAborted: Rollout aborted update to revision 2: aborted by hand";
     assert!(told.contains(why), "{told}");
     world.plugin(&["retry", "rollout", "shop"]);
-    world.until("at the first pause again", at(1)).await;
+    world.until_paused_at(1).await;
     world.plugin(&["promote", "shop", "--full"]);
     let healthy = world.until_phase("Healthy").await;
     assert_eq!(image(&healthy), "demo-app:2");
@@ -95,7 +90,7 @@ async fn each_verb_of_the_plugin_does_what_it_says(cluster: &Cluster) {
     );
 
     world.plugin(&["undo", "shop"]);
-    let undone = world.until("back to revision 1, step by step", at(1)).await;
+    let undone = world.until_paused_at(1).await;
     assert_eq!(image(&undone), "demo-app");
     assert_eq!(revision(&undone), "3");
     world.plugin(&["undo", "shop", "--to-revision=2"]);
@@ -118,7 +113,7 @@ async fn each_verb_of_the_plugin_does_what_it_says(cluster: &Cluster) {
         "nothing moves"
     );
     world.plugin(&["promote", "shop"]);
-    let freed = world.until("at the first pause of the third", at(1)).await;
+    let freed = world.until_paused_at(1).await;
     assert_ne!(freed["spec"]["paused"], true);
     world.plugin(&["promote", "shop", "--full"]);
     world.until_phase("Healthy").await;

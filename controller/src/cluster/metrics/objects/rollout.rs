@@ -4,7 +4,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::labels;
-use crate::api::Rollout;
+use crate::api::{Rollout, RolloutStatus};
 use crate::cluster::conditions::INVALID;
 use crate::cluster::memory::{self, Memory};
 use crate::cluster::metrics::text::{Metric, metric};
@@ -73,21 +73,23 @@ impl Metrics {
             let labels = labels.clone().and("strategy", strategy).and("phase", each);
             self.phase.gauge(labels, f64::from(u8::from(each == phase)));
         }
-        let status = rollout.status.clone().unwrap_or_default();
-        let (all, available) = (status.replicas, status.available_replicas);
-        let (all, available) = (all.unwrap_or(0), available.unwrap_or(0));
+        let status = rollout.status.as_ref();
+        let number = |of: fn(&RolloutStatus) -> Option<i32>| status.and_then(of);
+        let all = number(|status| status.replicas).unwrap_or(0);
+        let available = number(|status| status.available_replicas).unwrap_or(0);
+        let updated = number(|status| status.updated_replicas).unwrap_or(0);
         let gauge = |metric: &mut Metric, value: i32| {
             metric.gauge(labels.clone(), f64::from(value));
         };
         gauge(&mut self.available, available);
         gauge(&mut self.unavailable, all - available);
         gauge(&mut self.desired, rollout.spec.replicas.unwrap_or(1));
-        gauge(&mut self.updated, status.updated_replicas.unwrap_or(0));
-        if let Some(step) = status.current_step_index {
+        gauge(&mut self.updated, updated);
+        if let Some(step) = number(|status| status.current_step_index) {
             gauge(&mut self.step, step);
             gauge(&mut self.steps, steps(rollout));
         }
-        let memory = status.rest.get(memory::FIELD);
+        let memory = status.and_then(|status| status.rest.get(memory::FIELD));
         let Some(memory) = memory.and_then(|memory| Memory::deserialize(memory).ok()) else {
             return;
         };

@@ -47,11 +47,12 @@ impl Metrics {
 
     pub(super) fn add(&mut self, run: &AnalysisRun) {
         let labels = labels(run);
-        let status = run.status.clone().unwrap_or_default();
-        let info = labels.clone().and("phase", &status.phase);
-        self.info.gauge(info, 1.0);
-        add_phases(&mut self.phase, &labels, &status.phase);
-        let results = status.metric_results.unwrap_or_default();
+        let status = run.status.as_ref();
+        let phase = status.map_or("", |status| &*status.phase);
+        self.info.gauge(labels.clone().and("phase", phase), 1.0);
+        add_phases(&mut self.phase, &labels, phase);
+        let results = status.and_then(|status| status.metric_results.as_ref());
+        let results = results.map(|results| &results.0[..]).unwrap_or_default();
         for metric in &run.spec.metrics.0 {
             let name = name(&metric.0);
             let labels = labels
@@ -59,10 +60,7 @@ impl Metrics {
                 .and("metric", name)
                 .and("type", provider(&metric.0));
             self.metric_type.gauge(labels.clone(), 1.0);
-            let result = results
-                .0
-                .iter()
-                .find(|result| self::name(&result.0) == name);
+            let result = results.iter().find(|result| self::name(&result.0) == name);
             let field = |field: &str| result.and_then(|result| result.0.get(field));
             let dry = field("dryRun") == Some(&Value::Bool(true));
             let labels = labels.and("dry_run", dry.to_string());
