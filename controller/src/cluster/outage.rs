@@ -3,7 +3,9 @@
 //!
 //! istiod's own watches wait before they are begun again, twice as long each time, from 0.8 s to 30 s,
 //! with up to as much again by chance, and once more when the first is refused for its old version
-//! (client-go's reflector). So they see again within about three times as long as the outage took.
+//! (client-go's reflector). After a moment they see again within about three times as long. After
+//! more than that, or where an earlier outage had made the waits long already, nothing better is
+//! known than two of the longest.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use tokio::time::Instant;
 
 /// The longest that a watch of istiod's takes: two of its longest waits.
 const LONGEST: Duration = Duration::from_secs(120);
+/// Outages that are shorter leave short waits.
+const MOMENT: Duration = Duration::from_secs(5);
 /// Failures that are further apart belong to two outages.
 const APART: Duration = Duration::from_secs(30);
 
@@ -80,7 +84,9 @@ impl Outage {
     pub(super) fn blind_for(&self, now: Instant) -> Duration {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.map_or(Duration::ZERO, |Seen { first, last, .. }| {
-            let until = last + (3 * (last - first)).min(LONGEST);
+            let lasted = last - first;
+            let blind = if lasted < MOMENT { 3 * lasted } else { LONGEST };
+            let until = last + blind;
             until.saturating_duration_since(now)
         })
     }
@@ -93,15 +99,25 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn istiod_is_taken_to_be_blind_for_three_times_the_outage() {
+    fn istiod_is_taken_to_be_blind_for_three_times_a_moment() {
         let (outage, start) = (Outage::default(), Instant::now());
         assert_eq!(outage.blind_for(start), Duration::ZERO);
+        for second in [0, 1, 3] {
+            outage.failed(start + SECOND * second);
+        }
+        assert_eq!(outage.blind_for(start + SECOND * 3), SECOND * 9);
+        assert_eq!(outage.blind_for(start + SECOND * 10), SECOND * 2);
+        assert_eq!(outage.blind_for(start + SECOND * 12), Duration::ZERO);
+    }
+
+    #[test]
+    fn more_than_a_moment_is_waited_for_as_long_as_istiod_may_be_blind() {
+        let (outage, start) = (Outage::default(), Instant::now());
         for second in [0, 1, 3, 7, 15] {
             outage.failed(start + SECOND * second);
         }
-        assert_eq!(outage.blind_for(start + SECOND * 15), SECOND * 45);
-        assert_eq!(outage.blind_for(start + SECOND * 50), SECOND * 10);
-        assert_eq!(outage.blind_for(start + SECOND * 60), Duration::ZERO);
+        assert_eq!(outage.blind_for(start + SECOND * 15), LONGEST);
+        assert_eq!(outage.blind_for(start + SECOND * 135), Duration::ZERO);
     }
 
     #[test]
