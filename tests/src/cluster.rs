@@ -117,10 +117,15 @@ impl Cluster {
 
     /// The same for whom this token belongs to.
     pub fn kubeconfig_of(&self, token: &str) -> PathBuf {
+        self.kubeconfig_through(&access::url(), token)
+    }
+
+    /// The same through what answers at `server` in the API server's place.
+    pub fn kubeconfig_through(&self, server: &str, token: &str) -> PathBuf {
         let path = self
             .dir()
             .join(format!("kubeconfig-{}", self.next_number()));
-        access::write_kubeconfig(&path, token);
+        access::write_kubeconfig(&path, server, token);
         path
     }
 

@@ -25,14 +25,14 @@ const TOKEN: &str = "tests-only";
 pub(crate) fn grant(dir: &Path) {
     let tokens = format!("{TOKEN},tests,1,system:masters\n");
     fs::write(tokens_file(dir), tokens).expect("the tokens' file");
-    write_kubeconfig(&kubeconfig(dir), TOKEN);
+    write_kubeconfig(&kubeconfig(dir), &url(), TOKEN);
 }
 
-pub(crate) fn write_kubeconfig(path: &Path, token: &str) {
+pub(crate) fn write_kubeconfig(path: &Path, server: &str, token: &str) {
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "tests",
         "clusters": [{"name": "tests", "cluster": {
-            "server": url(), "insecure-skip-tls-verify": true}}],
+            "server": server, "insecure-skip-tls-verify": true}}],
         "users": [{"name": "tests", "user": {"token": token}}],
         "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
     });
@@ -94,7 +94,7 @@ pub(crate) async fn ask(method: &str, path: &str, kind: &str, body: Option<Value
 }
 
 /// Where the API server answers.
-fn url() -> String {
+pub(crate) fn url() -> String {
     format!("https://{NODE}:6443")
 }
 

@@ -28,14 +28,17 @@ fn main() -> ExitCode {
         harness::control_plane::trials(),
         release::trials(),
     ];
-    let mut trials = trial::in_order(trials.into_iter().flatten().collect());
+    let mut trials: Vec<_> = trials.into_iter().flatten().collect();
     if trial::all_run(&arguments) {
         trials.extend(account::trials());
     }
     if trial::any_runs(&trials, &arguments) {
         network::enter();
     }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    trial::end(conclusion.has_failed());
-    conclusion.exit_code()
+    let failed = trial::run(arguments, trials);
+    trial::end(failed);
+    match failed {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
 }

@@ -1,6 +1,7 @@
 //! Whole releases by `serin controller`, with traffic through proxies that istiod configures, and
 //! driven with the plugin that users of Argo Rollouts know.
 
+mod contended;
 mod controller;
 mod flow;
 mod lease;

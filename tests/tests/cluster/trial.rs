@@ -3,7 +3,7 @@
 use libtest_mimic::{Arguments, Trial};
 use serin_tests::cluster::Cluster;
 use serin_tests::local::runtime;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// No test takes this long.
@@ -32,23 +32,12 @@ pub(crate) fn new<F: Future<Output = ()>>(
     alone: bool,
     test: impl FnOnce(&'static Cluster) -> F + Send + 'static,
 ) -> Trial {
-    static QUIET: RwLock<()> = RwLock::new(());
     let module = module.split_once("::").map_or(module, |(_, module)| module);
     let trial = Trial::test(format!("{module}::{name}"), move || {
         let cluster = cluster()?;
-        let run = || {
-            let limited = async { tokio::time::timeout(LIMIT, test(cluster)).await };
-            let ended = runtime().block_on(limited);
-            ended.map_err(|_| format!("it takes longer than {LIMIT:?}").into())
-        };
-        // Nothing is guarded but quiet, which a test that failed leaves as well.
-        if alone {
-            let _guard = QUIET.write().unwrap_or_else(PoisonError::into_inner);
-            run()
-        } else {
-            let _guard = QUIET.read().unwrap_or_else(PoisonError::into_inner);
-            run()
-        }
+        let limited = async { tokio::time::timeout(LIMIT, test(cluster)).await };
+        let ended = runtime().block_on(limited);
+        ended.map_err(|_| format!("it takes longer than {LIMIT:?}").into())
     });
     trial.with_kind(if alone { ALONE } else { "" })
 }
@@ -56,10 +45,17 @@ pub(crate) fn new<F: Future<Output = ()>>(
 /// The kind of those that run without others.
 const ALONE: &str = "alone";
 
-/// Puts those that run alone last: after an outage other processes ask again after up to a minute.
-pub(crate) fn in_order(mut trials: Vec<Trial>) -> Vec<Trial> {
-    trials.sort_by_key(|trial| trial.kind() == ALONE);
-    trials
+/// Runs all of them; those that run alone come last, one after the other in their order, because
+/// after an outage other processes ask again after up to a minute. Whether one failed.
+pub(crate) fn run(arguments: Arguments, trials: Vec<Trial>) -> bool {
+    let (alone, together) = trials.into_iter().partition(|trial| trial.kind() == ALONE);
+    let one_by_one = Arguments {
+        test_threads: Some(1),
+        ..arguments.clone()
+    };
+    let together = libtest_mimic::run(&arguments, together);
+    let alone = libtest_mimic::run(&one_by_one, alone);
+    together.has_failed() || alone.has_failed()
 }
 
 static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();

@@ -3,10 +3,11 @@
 use serde_json::Value;
 use serin_tests::cluster::{Cluster, JSON, Process, wait_for};
 use serin_tests::local::{binary, tool};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::contended::Contended;
 use super::manifests::all;
 use crate::account::{allow_lease, token};
 use crate::shop::PATIENCE;
@@ -15,6 +16,7 @@ use crate::shop::PATIENCE;
 pub(super) struct World<'c> {
     pub(super) cluster: &'c Cluster,
     pub(super) namespace: String,
+    kubeconfig: PathBuf,
     controller: Process,
     starts: u32,
     options: &'static [&'static str],
@@ -40,11 +42,33 @@ impl<'c> World<'c> {
         prefix: &str,
         options: &'static [&'static str],
     ) -> World<'c> {
+        let kubeconfig = cluster.kubeconfig_of(&token(cluster).await);
+        World::as_told_by(cluster, prefix, kubeconfig, options).await
+    }
+
+    /// With one whose writes meet somebody who is faster.
+    pub(super) async fn contended(cluster: &'c Cluster, prefix: &str) -> (World<'c>, Contended) {
+        let token = token(cluster).await;
+        let contended = Contended::start(cluster, &token).await;
+        let kubeconfig = cluster.kubeconfig_through(&contended.url, &token);
+        let world = World::as_told_by(cluster, prefix, kubeconfig, ALONE).await;
+        (world, contended)
+    }
+
+    async fn as_told_by(
+        cluster: &'c Cluster,
+        prefix: &str,
+        kubeconfig: PathBuf,
+        options: &'static [&'static str],
+    ) -> World<'c> {
         let namespace = cluster.namespace(prefix).await;
-        let controller = serin(cluster, &namespace, 0, options).await;
+        // Each test has a Lease of its own.
+        allow_lease(cluster, &namespace).await;
+        let controller = serin(cluster, &namespace, 0, &kubeconfig, options).await;
         World {
             cluster,
             namespace,
+            kubeconfig,
             controller,
             starts: 0,
             options,
@@ -54,10 +78,10 @@ impl<'c> World<'c> {
     /// With Argo Rollouts' own.
     pub(super) async fn with_argo(cluster: &'c Cluster, prefix: &str) -> World<'c> {
         let namespace = cluster.namespace(prefix).await;
-        let kubeconfig = cluster.kubeconfig().display().to_string();
+        let kubeconfig = cluster.kubeconfig();
         let arguments = [
             "--kubeconfig",
-            &kubeconfig,
+            kubeconfig.to_str().expect("is text"),
             "--namespaced",
             "--namespace",
             &namespace,
@@ -74,6 +98,7 @@ impl<'c> World<'c> {
         World {
             cluster,
             namespace,
+            kubeconfig: cluster.kubeconfig_of(&token(cluster).await),
             controller,
             starts: 0,
             options: ALONE,
@@ -94,7 +119,15 @@ impl<'c> World<'c> {
     /// Another controller beside the one that runs; what is logged is the other's from now on.
     pub(super) async fn another(&mut self) -> Process {
         self.starts += 1;
-        serin(self.cluster, &self.namespace, self.starts, self.options).await
+        let World {
+            cluster,
+            namespace,
+            kubeconfig,
+            starts,
+            options,
+            ..
+        } = self;
+        serin(cluster, namespace, *starts, kubeconfig, options).await
     }
 
     /// The controller that was started first, or last after it was killed.
@@ -273,15 +306,17 @@ fn log_of(namespace: &str, starts: u32) -> String {
 }
 
 /// With the account and the role that are shipped, and nothing more.
-async fn serin(cluster: &Cluster, namespace: &str, starts: u32, options: &[&str]) -> Process {
-    let token = token(cluster).await;
-    // Each test has a Lease of its own.
-    allow_lease(cluster, namespace).await;
-    let kubeconfig = cluster.kubeconfig_of(&token).display().to_string();
+async fn serin(
+    cluster: &Cluster,
+    namespace: &str,
+    starts: u32,
+    kubeconfig: &Path,
+    options: &[&str],
+) -> Process {
     let arguments = [
         "controller",
         "--kubeconfig",
-        &kubeconfig,
+        kubeconfig.to_str().expect("is text"),
         "--namespace",
         namespace,
         "--leader-election-namespace",

@@ -3,19 +3,17 @@
 use serde_json::{Value, json};
 use serin_tests::cluster::prometheus::Prometheus;
 use serin_tests::cluster::traffic::Traffic;
-use serin_tests::cluster::{Cluster, JSON, MERGE};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use serin_tests::cluster::{Cluster, JSON};
 use std::time::Duration;
 
 use super::controller::{ARGO, ISTIO, World, is_in};
 use super::flow::{caller, caller_within, host, no_failure, until_answered};
-use super::lease::get;
 use super::manifests::{all, by_host, rollout, service};
 use crate::trial::trials;
 
 trials![
     prometheus_away_for_half_a_minute_holds_a_release_and_no_more,
-    writers_of_the_same_objects_change_nothing,
+    a_conflict_on_every_write_changes_nothing,
     objects_that_are_deleted_are_missed_and_found_again;
     alone: an_api_server_away_for_half_a_minute_changes_nothing,
 ];
@@ -35,17 +33,23 @@ fn ground() -> [Value; 3] {
     [service("shop"), service("shop-canary"), by_host()]
 }
 
-async fn prometheus_away_for_half_a_minute_holds_a_release_and_no_more(cluster: &Cluster) {
-    let world = World::new(cluster, "noprometheus").await;
-    let mut prometheus = Prometheus::start(cluster, &[]).await;
-    let template = json!({
+/// A run of so many good measurements.
+fn template(prometheus: &Prometheus, count: u32) -> Value {
+    json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
         "metadata": {"name": "good"},
         "spec": {"metrics": [{
-            "name": "good", "interval": "1s", "count": 5, "successCondition": "result[0] == 1",
+            "name": "good", "interval": "1s", "count": count,
+            "successCondition": "result[0] == 1",
             "provider": {"prometheus": {"address": prometheus.url(), "query": "vector(1)"}},
         }]},
-    });
+    })
+}
+
+async fn prometheus_away_for_half_a_minute_holds_a_release_and_no_more(cluster: &Cluster) {
+    let world = World::new(cluster, "noprometheus").await;
+    let mut prometheus = Prometheus::start(cluster, &[]).await;
+    let template = template(&prometheus, 5);
     let steps = json!([{"setWeight": 50}, {"analysis": {"templates": [{"templateName": "good"}]}}]);
     let canary = canary(&steps);
     world.apply(&all(&ground())).await;
@@ -72,72 +76,33 @@ async fn prometheus_away_for_half_a_minute_holds_a_release_and_no_more(cluster: 
     assert!(result["consecutiveError"].is_null(), "{ended}");
 }
 
-/// Somebody changes each object that the controller writes, ten times a second, so that what it saw
-/// is old when it writes.
-async fn writers_of_the_same_objects_change_nothing(cluster: &Cluster) {
-    let world = World::new(cluster, "fought").await;
-    let web = world.web(0).await;
-    let steps = json!([{"setWeight": 20}, {"setWeight": 60}, {"pause": {"duration": 1}}]);
+/// Every object is changed by somebody else just before the controller writes it.
+async fn a_conflict_on_every_write_changes_nothing(cluster: &Cluster) {
+    let (world, contended) = World::contended(cluster, "fought").await;
+    let prometheus = Prometheus::start(cluster, &[]).await;
+    let steps = json!([
+        {"setWeight": 20}, {"analysis": {"templates": [{"templateName": "good"}]}},
+        {"setWeight": 60}, {"pause": {"duration": 1}},
+    ]);
     let canary = canary(&steps);
+    let template = template(&prometheus, 2);
     world.apply(&all(&ground())).await;
-    world.apply(&rollout("v1", 2, &canary).to_string()).await;
-    world.until_phase("Healthy").await;
+    world.stand(&[template, rollout("v1", 2, &canary)]).await;
     let proxy = caller(&world, "v1").await;
     let sending = Traffic::to(&host(&world)).through(&proxy);
-    let fight = Fight::default();
-    let hash = async || {
-        let hash = world.rollout().await["status"]["currentPodHash"].clone();
-        format!("shop-{}", hash.as_str().unwrap_or_default())
-    };
-    let stable = format!("replicasets/{}", hash().await);
-    let fighting = futures::future::join_all([
-        fight.touch(&world, ARGO, "rollouts/shop"),
-        fight.touch(&world, ISTIO, "virtualservices/shop"),
-        fight.touch(&world, "/api/v1", "services/shop"),
-        fight.touch(&world, "/api/v1", "services/shop-canary"),
-        fight.touch(&world, "/apis/apps/v1", &stable),
-    ]);
-    let releasing = async {
-        world.apply(&rollout("v2", 2, &canary).to_string()).await;
-        world.until_phase("Healthy").await;
-        until_answered(&world, &proxy, false, "v2").await;
-        fight.over.store(true, Ordering::Relaxed);
-    };
-    tokio::join!(fighting, releasing);
+    world.apply(&rollout("v2", 2, &canary).to_string()).await;
     let healthy = world.until_phase("Healthy").await;
+    until_answered(&world, &proxy, false, "v2").await;
     assert_eq!(
         healthy["status"]["stableRS"],
         healthy["status"]["currentPodHash"]
     );
     assert_eq!(world.virtual_service().await["spec"], by_host()["spec"]);
-    let fought = fight.count.load(Ordering::Relaxed);
-    assert!(fought > 50, "{fought} changes are no fight");
-    let metrics = get(&web, "/metrics").1;
-    for kind in ["rollouts", "virtualservices"] {
-        let lost = format!(r#"kind="{kind}",verb="Patch",status_code="4"#);
-        assert!(metrics.contains(&lost), "no write was refused: {metrics}");
+    let refused = contended.refused();
+    for kind in ["rollouts", "services", "virtualservices", "analysisruns"] {
+        assert!(refused.contains_key(kind), "{kind}: {refused:?}");
     }
     no_failure(sending);
-}
-
-#[derive(Default)]
-struct Fight {
-    over: AtomicBool,
-    count: AtomicU64,
-}
-
-impl Fight {
-    /// Changes an object again and again until it is over.
-    async fn touch(&self, world: &World<'_>, group: &str, path: &str) {
-        let path = format!("{group}/namespaces/{}/{path}", world.namespace);
-        while !self.over.load(Ordering::Relaxed) {
-            let count = self.count.fetch_add(1, Ordering::Relaxed).to_string();
-            let touch = json!({"metadata": {"annotations": {"touched": count}}});
-            let cluster = world.cluster;
-            cluster.ask("PATCH", &path, MERGE, Some(touch)).await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
 }
 
 async fn objects_that_are_deleted_are_missed_and_found_again(cluster: &Cluster) {
