@@ -46,10 +46,15 @@ impl Kind {
 }
 
 impl Place {
+    /// The route; null if there is none.
+    pub(super) fn route(self, object: &Value) -> &Value {
+        let route = self.kind.routes(object).get(self.index);
+        route.unwrap_or(&Value::Null)
+    }
+
     /// Where the route's requests go; nowhere if it redirects or delegates.
     pub(super) fn destinations(self, object: &Value) -> &[Value] {
-        let route = self.kind.routes(object).get(self.index);
-        let list = route.and_then(|route| route["route"].as_array());
+        let list = self.route(object)["route"].as_array();
         list.map_or(&[], Vec::as_slice)
     }
 

@@ -11,7 +11,7 @@ use super::refusal::Cause;
 /// send is theirs: stable gets the less, so that the canary's share is what it is to be.
 pub(super) fn set(object: &mut Value, place: Place, split: &Split<'_>) -> Result<(), Cause> {
     for variant in [Variant::Canary, Variant::Stable] {
-        destination(object, place, split, variant)?;
+        entry(object, place, split, variant)?;
     }
     let entries = place.destinations_mut(object);
     let others = entries.iter().filter(|entry| role(entry, split).is_none());
@@ -33,9 +33,9 @@ pub(super) fn set(object: &mut Value, place: Place, split: &Split<'_>) -> Result
     Ok(())
 }
 
-/// The one destination that is this version. With several, each would need a part of the weight,
+/// The one entry whose destination is this version. With several, each would need a part of the weight,
 /// and nobody says which.
-pub(super) fn destination<'o>(
+pub(super) fn entry<'o>(
     object: &'o Value,
     place: Place,
     split: &Split<'_>,
@@ -46,7 +46,7 @@ pub(super) fn destination<'o>(
         .filter(|entry| role(entry, split) == Some(variant))
         .collect();
     match found[..] {
-        [entry] => Ok(&entry["destination"]),
+        [entry] => Ok(entry),
         _ => Err(Cause::NotOneDestination {
             place,
             count: found.len(),

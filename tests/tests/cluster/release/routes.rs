@@ -13,6 +13,7 @@ use crate::trial::trials;
 trials![
     several_virtual_services_move_together_and_keep_what_is_theirs,
     routes_of_a_release_stay_for_as_long_as_its_steps_say,
+    a_header_route_takes_what_the_route_it_stands_before_takes,
 ];
 
 fn to(host: &str, weight: u32) -> Value {
@@ -196,6 +197,52 @@ async fn routes_of_a_release_stay_for_as_long_as_its_steps_say(cluster: &Cluster
     assert_eq!(world.virtual_service().await["spec"], by_host()["spec"]);
     until_answered(&world, &proxy, false, "v2").await;
     no_failure(sending);
+}
+
+/// Users of Argo Rollouts miss the rewrites of their routes (#3088, #3155), and find requests of
+/// other routes at the canary (#3879).
+async fn a_header_route_takes_what_the_route_it_stands_before_takes(cluster: &Cluster) {
+    let world = World::new(cluster, "like").await;
+    let canary = json!({
+        "stableService": "shop", "canaryService": "shop-canary",
+        "trafficRouting": {"istio": {"virtualService": {"name": "shop", "routes": ["api"]}}},
+        "steps": [{"setCanaryScale": {"replicas": 1}}, header_route(), {"pause": {}}],
+    });
+    let mut object = by_host();
+    object["spec"]["http"] = json!([
+        {"name": "api", "match": [{"uri": {"prefix": "/api/"}}], "rewrite": {"uri": "/"},
+            "route": [to("shop", 100), to("shop-canary", 0)]},
+        {"name": "rest", "route": [{"destination": {"host": "shop"}}]},
+    ]);
+    let ground = [
+        service("shop"),
+        service("shop-canary"),
+        object,
+        rollout("v1", 1, &canary),
+    ];
+    world.stand(&ground).await;
+    let proxy = caller(&world, "v1").await;
+    world.apply(&rollout("v2", 1, &canary).to_string()).await;
+    world.until_paused_at(2).await;
+    // What the app counts is at `/counts`, as JSON with its version.
+    for (path, headers, expected) in [
+        (
+            "/api/counts",
+            &[("x-canary", "true")][..],
+            "\"version\":\"v2\"",
+        ),
+        ("/api/counts", &[], "\"version\":\"v1\""),
+        ("/api", &[("x-canary", "true")], "v1\n"),
+    ] {
+        wait_for(&format!("{path} {headers:?}"), PATIENCE, async || {
+            let answer = proxy.get_with(80, &host(&world), path, headers);
+            match answer {
+                Ok(answer) if answer.body.contains(expected) => Ok(()),
+                other => Err(format!("{other:?}\n{}", world.virtual_service().await)),
+            }
+        })
+        .await;
+    }
 }
 
 /// The names of the http routes in their order.

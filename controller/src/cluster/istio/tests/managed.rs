@@ -46,6 +46,7 @@ fn any_header_of_a_header_route_will_do() {
         .spec(json!({"http": [main(100, 0)]}));
     let expected = json!({
         "name": "first",
+        "timeout": "5s",
         "match": [
             {"headers": {"x-user": {"exact": "me"}}},
             {"headers": {"user-agent": {"regex": ".*Firefox.*"}}},
@@ -85,10 +86,13 @@ fn a_header_route_sends_to_the_canary_as_the_user_wrote_it() {
         {"destination": {"host": "shop", "subset": "stable", "port": {"number": 80}}, "weight": 100},
         {"destination": {"host": "shop", "subset": "canary", "port": {"number": 80}}},
     ]);
-    for (case, destinations) in [(Case::hosts(0), by_host), (Case::subsets(0), by_subset)] {
+    for (case, mut destinations) in [(Case::hosts(0), by_host), (Case::subsets(0), by_subset)] {
+        let headers = json!({"request": {"set": {"x-version": "canary"}}});
+        destinations[1]["headers"] = headers.clone();
         let case = case.header(header_route("first", "yes"));
         let written = case.spec(json!({"http": [{"route": destinations}]}));
-        let expected = json!([{"destination": destinations[1]["destination"], "weight": 100}]);
+        let destination = &destinations[1]["destination"];
+        let expected = json!([{"destination": destination, "headers": headers, "weight": 100}]);
         assert_eq!(written["http"][0]["route"], expected);
     }
 }
@@ -103,6 +107,7 @@ fn a_mirror_route_copies_to_the_canary_and_answers_as_all_others() {
     written["route"][1]["weight"] = 20.into();
     let expected = json!({
         "name": "first",
+        "timeout": "5s",
         "match": [
             {"method": {"exact": "GET"}, "uri": {"prefix": "/api"},
              "headers": {"x-agent": {"regex": "curl.*"}}},
@@ -146,18 +151,72 @@ fn managed_routes_stand_first_in_their_order() {
 }
 
 #[test]
-fn managed_routes_take_after_the_first_route_that_is_named() {
+fn a_managed_route_is_the_users_route_with_more_to_match() {
+    let user = json!({
+        "name": "main",
+        "match": [
+            {"uri": {"prefix": "/shop"}, "headers": {"x-team": {"exact": "web"}}},
+            {"port": 8080, "withoutHeaders": {"X-Canary": {}, "x-bot": {}}},
+        ],
+        "rewrite": {"uri": "/"}, "timeout": "5s", "retries": {"attempts": 2},
+        "corsPolicy": {"allowMethods": ["GET"]}, "headers": {"response": {"remove": ["a"]}},
+        "mirror": {"host": "audit"}, "mirrorPercentage": {"value": 1},
+        "route": to_hosts(100, 0),
+    });
+    let case = Case::hosts(20)
+        .header(header_route("first", "yes"))
+        .mirror(mirror_route("second"));
+    let written = case.spec(json!({"http": [user]}));
+    let mut header = user.clone();
+    header["name"] = json!("first");
+    header["match"] = json!([
+        {"uri": {"prefix": "/shop"},
+         "headers": {"x-team": {"exact": "web"}, "x-canary": {"exact": "yes"}}},
+        {"port": 8080, "withoutHeaders": {"x-bot": {}},
+         "headers": {"x-canary": {"exact": "yes"}}},
+    ]);
+    header["route"] = json!([{"destination": {"host": "shop-canary"}, "weight": 100}]);
+    assert_eq!(written["http"][0], header);
+    let mut mirror = user.clone();
+    mirror["name"] = json!("second");
+    mirror["match"] = json!([
+        {"uri": {"prefix": "/api"}, "method": {"exact": "GET"},
+         "headers": {"x-team": {"exact": "web"}, "x-agent": {"regex": "curl.*"}}},
+        {"uri": {"prefix": "/api"}, "method": {"exact": "GET"}, "port": 8080,
+         "withoutHeaders": {"X-Canary": {}, "x-bot": {}},
+         "headers": {"x-agent": {"regex": "curl.*"}}},
+        {"uri": {"prefix": "/shop"}, "headers": {"x-team": {"exact": "web"}}},
+        {"port": 8080, "withoutHeaders": {"X-Canary": {}, "x-bot": {}}},
+    ]);
+    mirror["mirror"] = json!({"host": "shop-canary"});
+    mirror["mirrorPercentage"] = json!({"value": 35});
+    mirror["route"] = to_hosts(80, 20);
+    assert_eq!(written["http"][1], mirror);
+}
+
+#[test]
+fn mirrors_of_the_users_stay() {
+    let audit = json!({"destination": {"host": "audit"}, "percentage": {"value": 1}});
+    let user = json!({"mirrors": [audit], "route": to_hosts(100, 0)});
+    let case = Case::hosts(0).mirror(mirror_route("first"));
+    let written = case.spec(json!({"http": [user]}));
+    let own = json!({"destination": {"host": "shop-canary"}, "percentage": {"value": 35}});
+    assert_eq!(written["http"][0]["mirrors"], json!([audit, own]));
+    assert_eq!(written["http"][0]["mirror"], Value::Null);
+}
+
+#[test]
+fn each_route_that_is_named_has_a_managed_one_of_its_kind() {
     let case = Case::hosts(0)
-        .routes(&["b", "a"])
+        .routes(&["b", "a", "c"])
         .header(header_route("first", "yes"));
-    let route = |name: &str, port: u32| {
-        let mut route = json!({"name": name, "route": to_hosts(100, 0)});
-        route["route"][1]["destination"]["port"] = json!({"number": port});
-        route
-    };
-    let written = case.spec(json!({"http": [route("a", 1), route("b", 2)]}));
-    let destination = &written["http"][0]["route"][0]["destination"];
-    assert_eq!(destination["port"]["number"], 2);
+    let route = |name: &str, path: &str| json!({"name": name, "match": [{"uri": {"exact": path}}], "route": to_hosts(100, 0)});
+    // Those of `a` and `c` would be alike.
+    let written =
+        case.spec(json!({"http": [route("a", "/1"), route("b", "/2"), route("c", "/1")]}));
+    assert_eq!(names(&written), ["first", "first", "a", "b", "c"]);
+    let path = |index: usize| &written["http"][index]["match"][0]["uri"]["exact"];
+    assert_eq!((path(0), path(1)), (&json!("/2"), &json!("/1")));
 }
 
 #[test]
@@ -196,7 +255,7 @@ fn what_argos_controller_wrote_in_the_middle_of_a_release_stays() {
              "headers": {"x-agent": {"regex": "curl.*"}}}, {}],
          "route": to_hosts(80, 20), "mirror": {"host": "shop-canary"},
          "mirrorPercentage": {"value": 35}},
-        main(80, 20),
+        {"name": "main", "route": to_hosts(80, 20)},
     ]});
     let managed = |case: Case| {
         case.header(header_route("first", "yes"))
