@@ -62,12 +62,12 @@ pub enum Refusal {
     },
 }
 
-/// The spec, if the wanted run can have it.
+/// The spec, if a run at `step` or, without one, beside the steps can have it.
 ///
 /// # Errors
 /// If it would never end although a step waits for it.
-pub fn fit(wanted: &WantedRun, spec: RunSpec) -> Result<RunSpec, Refusal> {
-    match wanted.step.and(spec.endless()) {
+pub fn fit(step: Option<usize>, spec: RunSpec) -> Result<RunSpec, Refusal> {
+    match step.and(spec.endless()) {
         Some(metric) => Err(Refusal::Endless {
             metric: metric.name.clone(),
         }),
@@ -86,7 +86,7 @@ impl Run {
         let spec = resolve(context.templates, &wanted.analysis, &args);
         let spec = spec
             .map_err(Refusal::from)
-            .and_then(|spec| fit(wanted, spec));
+            .and_then(|spec| fit(wanted.step, spec));
         let (spec, status) = match spec {
             Ok(spec) => (Some(spec), RunStatus::default()),
             Err(refusal) => (None, RunStatus::refused(refusal, now)),

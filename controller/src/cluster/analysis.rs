@@ -6,6 +6,7 @@ mod life;
 mod measure;
 mod measuring;
 mod object;
+mod referred;
 mod secrets;
 mod status;
 mod store;
@@ -15,7 +16,7 @@ mod ttl;
 pub use measuring::run;
 
 pub(super) use object::{Making, object, seen, surplus};
-pub(super) use templates::Templates;
+pub(super) use referred::{templates, trouble};
 
 use kube::Client;
 

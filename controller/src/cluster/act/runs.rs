@@ -8,7 +8,7 @@ use serin_core::step::WantedRun;
 use super::Acting;
 use crate::api::AnalysisRun;
 use crate::clock;
-use crate::cluster::analysis::{self, Making, Templates};
+use crate::cluster::analysis::{self, Making};
 use crate::cluster::reconcile::PassError;
 use crate::cluster::{sets, tell};
 
@@ -51,10 +51,12 @@ impl Acting<'_> {
         let current = owned
             .iter()
             .find(|set| sets::hash_of(set) == Some(&self.version.hash));
+        let watched = &self.pass.context.watched;
+        let templates = analysis::templates(watched, &self.plan.namespace, [&wanted.analysis]);
         let object = analysis::object(&Making {
             wanted,
             rollout: &self.pass.document,
-            templates: &self.templates(),
+            templates: &templates,
             latest: &self.version.hash,
             stable: &self.decision.state.stable,
             revision: current.map_or(0, |set| sets::seen(set).revision),
@@ -94,21 +96,6 @@ impl Acting<'_> {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(error) => Err(PassError::api(format!("end AnalysisRun {name}"))(error)),
         }
-    }
-
-    /// The templates that a run may refer to.
-    fn templates(&self) -> Templates {
-        let watched = &self.pass.context.watched;
-        let mut templates = Templates::default();
-        for template in watched.templates.state() {
-            if template.namespace().as_ref() == Some(&self.plan.namespace) {
-                templates.add(&template);
-            }
-        }
-        for template in watched.cluster_templates.state() {
-            templates.add_of_cluster(&template);
-        }
-        templates
     }
 
     fn runs(&self) -> Api<AnalysisRun> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use serin_core::analysis::{ArgContext, Draft, ResolveError, Template};
 use serin_core::field::FieldErrors;
+use serin_core::plan::AnalysisRef;
 use serin_core::step::WantedRun;
 
 use crate::api::{AnalysisTemplate, ClusterAnalysisTemplate};
@@ -54,6 +55,21 @@ impl Templates {
         }
     }
 
+    /// Why an analysis cannot begin, at `step` or beside the steps. What a field of the Rollout is to
+    /// give may come later, with the release.
+    pub(super) fn trouble(
+        &self,
+        analysis: &AnalysisRef,
+        step: Option<usize>,
+        args: &ArgContext<'_>,
+    ) -> Option<String> {
+        match Draft::draw_up(&self.read, analysis, args) {
+            Ok(draft) => refusal(&draft, step),
+            Err(ResolveError::NoSource { .. }) => None,
+            Err(why) => Some(self.why(&why)),
+        }
+    }
+
     /// Draws up a wanted run; `args` are what its arguments may refer to.
     pub(super) fn begin(&self, wanted: &WantedRun, args: &ArgContext<'_>) -> Beginning {
         let draft = match Draft::draw_up(&self.read, &wanted.analysis, args) {
@@ -65,10 +81,8 @@ impl Templates {
                 };
             }
         };
-        let spec = draft.spec().map_err(runs::Refusal::from);
-        let fit = spec.and_then(|spec| runs::fit(wanted, spec));
         Beginning {
-            refusal: fit.err().map(|why| why.to_string()),
+            refusal: refusal(&draft, wanted.step),
             draft,
         }
     }
@@ -92,6 +106,13 @@ impl Templates {
     }
 }
 
+/// Why a run with this draft cannot begin.
+fn refusal(draft: &Draft, step: Option<usize>) -> Option<String> {
+    let spec = draft.spec().map_err(runs::Refusal::from);
+    let fit = spec.and_then(|spec| runs::fit(step, spec));
+    fit.err().map(|why| why.to_string())
+}
+
 /// Templates by their documents, for tests.
 #[cfg(test)]
 impl FromIterator<serde_json::Value> for Templates {
@@ -109,7 +130,7 @@ impl FromIterator<serde_json::Value> for Templates {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
-    use serin_core::plan::{AnalysisRef, TemplateRef};
+    use serin_core::plan::TemplateRef;
 
     use super::*;
 
@@ -162,6 +183,47 @@ mod tests {
             begun.refusal.unwrap(),
             "metric \"m\": failed to resolve {{args.x}}"
         );
+    }
+
+    #[test]
+    fn what_cannot_begin_is_known_before_unless_a_field_is_to_tell() {
+        let template = |args: Value| {
+            let spec = json!({"metrics": [metric("{{args.x}}")], "args": args});
+            json!({"kind": "AnalysisTemplate", "metadata": {"name": "errors"}, "spec": spec})
+        };
+        let analysis = |args: Value| AnalysisRef {
+            templates: vec![TemplateRef {
+                name: "errors".into(),
+                cluster_scope: false,
+            }],
+            args: args.as_array().cloned().unwrap_or_default(),
+            ..AnalysisRef::default()
+        };
+        let args = ArgContext {
+            latest_hash: "two",
+            stable_hash: "one",
+            rollout: &json!({}),
+        };
+        let trouble = |documents: Vec<Value>, given: Value| {
+            Templates::from_iter(documents).trouble(&analysis(given), None, &args)
+        };
+        let found = |why: Option<String>| why.unwrap_or_default();
+        assert_eq!(
+            found(trouble(vec![], json!([]))),
+            "AnalysisTemplate \"errors\" is not there"
+        );
+        let named = || vec![template(json!([{"name": "x"}]))];
+        assert_eq!(
+            found(trouble(named(), json!([]))),
+            "args.x was not resolved (give it a value in the Rollout's args)"
+        );
+        assert_eq!(
+            trouble(named(), json!([{"name": "x", "value": "up"}])),
+            None
+        );
+        let later = json!([{"name": "x", "valueFrom": {
+            "fieldRef": {"fieldPath": "metadata.annotations['later']"}}}]);
+        assert_eq!(trouble(named(), later), None);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! What cannot be carried out is told, and nothing is touched.
 
 use serde_json::json;
-use serin_tests::cluster::Cluster;
+use serin_tests::cluster::{Cluster, JSON};
 
-use super::controller::World;
+use super::controller::{ARGO, World, is_in};
 use super::manifests::{all, by_host, rollout, service};
 use crate::trial::trials;
 
 trials![
     what_is_missing_is_told_until_it_is_there,
     a_strategy_that_comes_later_is_refused_and_a_running_release_untouched,
+    an_analysis_that_cannot_begin_is_told_before_the_release,
 ];
 
 fn canary() -> serde_json::Value {
@@ -79,4 +80,64 @@ async fn a_strategy_that_comes_later_is_refused_and_a_running_release_untouched(
         pods.iter().all(|pod| after.contains(pod)),
         "{pods:?} {after:?}"
     );
+}
+
+/// A run that cannot begin would take the release back at its step, for what is no fault of it.
+async fn an_analysis_that_cannot_begin_is_told_before_the_release(cluster: &Cluster) {
+    let world = World::new(cluster, "templates").await;
+    let mut canary = canary();
+    canary["steps"] = json!([
+        {"setWeight": 50}, {"pause": {}}, {"analysis": {"templates": [{"templateName": "outer"}]}},
+    ]);
+    let metric = |count: serde_json::Value| {
+        json!({"name": "up", "interval": "1s", "count": count,
+            "provider": {"job": {"spec": {"template": {"spec": {
+                "restartPolicy": "Never",
+                "containers": [{"name": "check", "image": "any", "command": ["true"]}]}}}}}})
+    };
+    let template = |name: &str, spec: serde_json::Value| {
+        json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+            "metadata": {"name": name}, "spec": spec})
+    };
+    let inner = |count| template("inner", json!({"metrics": [metric(count)]}));
+    let outer = template("outer", json!({"templates": [{"templateName": "inner"}]}));
+    let ground = [
+        service("shop"),
+        service("shop-canary"),
+        by_host(),
+        rollout("v1", 1, &canary),
+    ];
+    world.apply(&all(&ground)).await;
+    let refused = async |why: &str| {
+        let refused = world.until(why, |rollout| {
+            let message = rollout["status"]["message"].as_str().unwrap_or_default();
+            is_in(rollout, "Degraded") && message.contains(why)
+        });
+        refused.await
+    };
+    let missing = "steps[2].analysis: AnalysisTemplate \"outer\" is not there";
+    refused(missing).await;
+    assert!(world.pods().await.is_empty(), "nothing is begun");
+    world.apply(&outer.to_string()).await;
+    refused("steps[2].analysis: AnalysisTemplate \"inner\" is not there").await;
+    world.apply(&inner(json!(null)).to_string()).await;
+    refused("metric \"up\" has an interval and no count and runs indefinitely").await;
+    world.apply(&inner(json!(1)).to_string()).await;
+    world.until_phase("Healthy").await;
+
+    // In the middle of a release it waits for the template to be back, as it was.
+    world.apply(&rollout("v2", 1, &canary).to_string()).await;
+    world.until_paused_at(1).await;
+    let pods = world.pods().await;
+    let path = format!(
+        "{ARGO}/namespaces/{}/analysistemplates/outer",
+        world.namespace
+    );
+    cluster.ask("DELETE", &path, JSON, None).await;
+    refused(missing).await;
+    assert_eq!(world.pods().await, pods);
+    world.apply(&outer.to_string()).await;
+    world.until_paused_at(1).await;
+    world.plugin(&["promote", "shop"]);
+    world.until_phase("Healthy").await;
 }
