@@ -10,6 +10,7 @@ pub mod requests;
 pub mod web;
 
 mod act;
+mod adopt;
 mod answered;
 mod backoff;
 mod conditions;
@@ -18,6 +19,7 @@ mod identity;
 mod memory;
 mod merge;
 mod outage;
+mod owned;
 mod reconcile;
 mod related;
 mod router;

@@ -263,6 +263,9 @@ impl<'a> Pass<'a> {
             Ok(_) => return Ok(Look::Refused(unfit)),
             Err(why) => return Ok(Look::Refused([why, unfit].concat())),
         };
+        if self.adopt(plan, selector).await? {
+            return Ok(Look::Early);
+        }
         let owned = watched.sets_of(self.rollout);
         let collisions = self.status.get("collisionCount").and_then(Value::as_u64);
         let version = identity::identify(

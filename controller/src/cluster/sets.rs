@@ -86,15 +86,20 @@ pub(super) fn object(making: &Making<'_>) -> Value {
         "metadata": {
             "name": name(plan, making.hash), "namespace": plan.namespace,
             "labels": set_labels, "annotations": annotations,
-            "ownerReferences": [{
-                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": plan.name,
-                "uid": rollout_meta["uid"], "controller": true, "blockOwnerDeletion": true,
-            }],
+            "ownerReferences": [owner(plan, rollout_meta["uid"].as_str().unwrap_or_default())],
         },
         "spec": {
             "replicas": making.replicas, "minReadySeconds": plan.min_ready.as_secs(),
             "selector": selector, "template": template,
         },
+    })
+}
+
+/// The reference to the Rollout with this uid as the one that controls a ReplicaSet.
+pub(super) fn owner(plan: &Plan, uid: &str) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": plan.name, "uid": uid,
+        "controller": true, "blockOwnerDeletion": true,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
-use futures::stream::{self, BoxStream, Stream, StreamExt as _};
+use futures::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,6 +22,7 @@ use std::time::Duration;
 use super::backoff::backoff;
 use super::metrics::objects::run::outline;
 use super::outage::Outage;
+use super::owned::Owned;
 use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
 
 /// Objects as they change; an object that is gone comes a last time.
@@ -42,11 +43,11 @@ pub(super) struct Held {
 pub(super) struct Watched {
     pub rollouts: Store<Rollout>,
     /// Those of Rollouts, without the specs of their pods.
-    pub sets: Store<ReplicaSet>,
+    sets: Owned<ReplicaSet>,
     /// Names and selectors.
     pub services: Store<Service>,
     /// Without what their metrics ask for, and what came of it.
-    pub runs: Store<AnalysisRun>,
+    runs: Owned<AnalysisRun>,
     pub templates: Store<AnalysisTemplate>,
     pub cluster_templates: Store<ClusterAnalysisTemplate>,
     pub virtual_services: Store<DynamicObject>,
@@ -110,7 +111,7 @@ pub(super) fn watch(
             forget_managers(&mut rollout.metadata);
         },
     );
-    let (sets, set_changes) = held(
+    let (sets, set_changes) = owned(
         &outage,
         api(client, namespace),
         of_rollouts,
@@ -118,7 +119,7 @@ pub(super) fn watch(
     );
     let (services, service_changes) =
         held(&outage, api(client, namespace), all.clone(), forget_ports);
-    let (runs, run_changes) = held(&outage, api(client, namespace), all.clone(), forget_metrics);
+    let (runs, run_changes) = owned(&outage, api(client, namespace), all.clone(), forget_metrics);
     let (templates, template_changes) = held(
         &outage,
         api(client, namespace),
@@ -183,7 +184,7 @@ impl Watched {
     pub(super) fn held(&self, instance_id: Option<String>) -> Held {
         Held {
             rollouts: self.rollouts.clone(),
-            runs: self.runs.clone(),
+            runs: self.runs.store.clone(),
             templates: self.templates.clone(),
             cluster_templates: self.cluster_templates.clone(),
             instance_id,
@@ -192,8 +193,8 @@ impl Watched {
 
     /// Ends once everything that every Rollout needs is held; Istio may not be there at all.
     pub(super) fn ready(&self) -> BoxFuture<'static, ()> {
-        let (rollouts, sets) = (self.rollouts.clone(), self.sets.clone());
-        let (services, runs) = (self.services.clone(), self.runs.clone());
+        let (rollouts, sets) = (self.rollouts.clone(), self.sets.store.clone());
+        let (services, runs) = (self.services.clone(), self.runs.store.clone());
         let (templates, shared) = (self.templates.clone(), self.cluster_templates.clone());
         async move {
             // An error says that the watch has ended, and with it the controller.
@@ -209,12 +210,17 @@ impl Watched {
 
     /// The ReplicaSets of a Rollout.
     pub(super) fn sets_of(&self, rollout: &Rollout) -> Vec<Arc<ReplicaSet>> {
-        owned_by(&self.sets, rollout)
+        self.sets.by(&rollout.uid().unwrap_or_default())
+    }
+
+    /// ReplicaSets of Rollouts that nobody controls.
+    pub(super) fn free_sets(&self) -> Vec<Arc<ReplicaSet>> {
+        self.sets.free()
     }
 
     /// The analysis runs of a Rollout.
     pub(super) fn runs_of(&self, rollout: &Rollout) -> Vec<Arc<AnalysisRun>> {
-        owned_by(&self.runs, rollout)
+        self.runs.by(&rollout.uid().unwrap_or_default())
     }
 
     /// A Service by its name.
@@ -258,18 +264,6 @@ fn istio_object(
 ) -> Option<Value> {
     let object = store.get(&ObjectRef::new_with(name, kind).within(namespace))?;
     serde_json::to_value(&*object).ok()
-}
-
-/// Those of a kind that a Rollout controls.
-fn owned_by<K>(store: &Store<K>, rollout: &Rollout) -> Vec<Arc<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let uid = rollout.uid();
-    store.state_filter(|object| {
-        let mut owners = object.owner_references().iter();
-        owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == uid.as_ref())
-    })
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -322,11 +316,37 @@ where
 {
     let writer = Writer::new(());
     let store = writer.as_reader();
+    let events = reflected(api, config, forget, writer);
+    (store, told(outage, events.touched_objects()))
+}
+
+/// The same, found by who controls them.
+fn owned<K>(
+    outage: &Arc<Outage>,
+    api: Api<K>,
+    config: watcher::Config,
+    forget: impl FnMut(&mut K) + Send + 'static,
+) -> (Owned<K>, Changes<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let writer = Writer::new(());
+    let owned = Owned::new(writer.as_reader());
+    let events = reflected(api, config, forget, writer).inspect_ok(owned.notes());
+    (owned, told(outage, events.touched_objects()))
+}
+
+fn reflected<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    forget: impl FnMut(&mut K) + Send + 'static,
+    writer: Writer<K>,
+) -> impl Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
     let events = watcher(api, config).backoff(backoff()).modify(forget);
-    (
-        store,
-        told(outage, events.reflect(writer).touched_objects()),
-    )
+    events.reflect(writer)
 }
 
 /// Istio's kinds may not be served yet, or never: they are watched once they are.

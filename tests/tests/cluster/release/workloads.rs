@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use serin_tests::cluster::traffic::Traffic;
-use serin_tests::cluster::{Cluster, MERGE, wait_for};
+use serin_tests::cluster::{Cluster, JSON, MERGE, wait_for};
 use std::time::Duration;
 
-use super::controller::{World, is_in};
+use super::controller::{ARGO, World, is_in};
 use super::flow::{caller, host, no_failure, until_answered};
 use super::manifests::{all, by_host, rollout, service};
 use crate::shop::{PATIENCE, app};
@@ -14,6 +14,7 @@ use crate::trial::trials;
 trials![
     a_deployment_becomes_a_rollout_and_loses_no_request,
     a_pod_template_is_a_template,
+    pods_that_lost_their_rollout_are_found_again,
     replicas_follow_the_scale_subresource,
     stable_pods_give_way_to_canary_pods_and_are_back_before_an_abort_moves_traffic,
     services_take_turns,
@@ -329,4 +330,52 @@ async fn a_taken_name_is_avoided_and_old_versions_go(cluster: &Cluster) {
         }
     })
     .await;
+}
+
+/// As when a Rollout is deleted with `kubectl delete --cascade=orphan` and applied again, and when
+/// somebody takes a ReplicaSet's owner away.
+async fn pods_that_lost_their_rollout_are_found_again(cluster: &Cluster) {
+    let world = World::new(cluster, "orphans").await;
+    let manifest = rollout(
+        "v1",
+        2,
+        &json!({"steps": [{"setWeight": 50}, {"pause": {}}]}),
+    );
+    let healthy = world.stand(std::slice::from_ref(&manifest)).await;
+    let pods = world.pods().await;
+    assert_eq!(pods.len(), 2, "{pods:?}");
+    let path = format!("{ARGO}/namespaces/{}/rollouts/shop", world.namespace);
+    let orphan = json!({"propagationPolicy": "Orphan"});
+    cluster.ask("DELETE", &path, JSON, Some(orphan)).await;
+    wait_for("it is gone", PATIENCE, async || {
+        let rollout = world.rollout().await;
+        (rollout["code"] == 404)
+            .then_some(())
+            .ok_or(rollout.to_string())
+    })
+    .await;
+    assert_eq!(world.pods().await, pods);
+    let again = world.stand(&[manifest]).await;
+    assert_eq!(again["status"]["stableRS"], healthy["status"]["stableRS"]);
+    assert_ne!(again["metadata"]["uid"], healthy["metadata"]["uid"]);
+
+    let hash = again["status"]["stableRS"].as_str().unwrap_or_default();
+    let path = format!("replicasets/shop-{hash}");
+    let whole = format!("/apis/apps/v1/namespaces/{}/{path}", world.namespace);
+    let nobody = json!({"metadata": {"ownerReferences": null}});
+    cluster.ask("PATCH", &whole, MERGE, Some(nobody)).await;
+    // Whatever has the Rollout looked at next.
+    let touch = json!({"metadata": {"annotations": {"touched": "yes"}}});
+    let rollout = format!("{ARGO}/namespaces/{}/rollouts/shop", world.namespace);
+    cluster.ask("PATCH", &rollout, MERGE, Some(touch)).await;
+    wait_for("it has its owner again", PATIENCE, async || {
+        let set = world.get("/apis/apps/v1", &path).await;
+        let owner = &set["metadata"]["ownerReferences"][0];
+        let own = owner["uid"] == again["metadata"]["uid"] && owner["controller"] == true;
+        own.then_some(()).ok_or(set.to_string())
+    })
+    .await;
+    assert_eq!(world.pods().await, pods);
+    let sets = world.get("/apis/apps/v1", "replicasets").await;
+    assert_eq!(sets["items"].as_array().map(Vec::len), Some(1), "{sets}");
 }

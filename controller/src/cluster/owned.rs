@@ -1,0 +1,160 @@
+//! Objects by who controls them, so that a pass over one of a thousand Rollouts need not look at the
+//! ReplicaSets of all.
+
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt as _};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// What is held of a kind, and by whom it is controlled.
+pub(super) struct Owned<K: Resource<DynamicType = ()> + Clone + 'static> {
+    /// All of them.
+    pub store: Store<K>,
+    of: Arc<RwLock<HashMap<String, HashSet<ObjectRef<K>>>>>,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Owned<K> {
+    pub(super) fn new(store: Store<K>) -> Owned<K> {
+        let of = Arc::default();
+        Owned { store, of }
+    }
+
+    /// What takes note of a change that the store has taken.
+    pub(super) fn notes(&self) -> impl FnMut(&Event<K>) + Send + 'static
+    where
+        K: Send + Sync,
+    {
+        let (store, of) = (self.store.clone(), Arc::clone(&self.of));
+        move |event| {
+            // Of a change that panicked midway at most an object is missing until it changes.
+            let mut of = of.write().unwrap_or_else(PoisonError::into_inner);
+            let mut remove = |owner: &str, object: &K| {
+                if let Some(of_owner) = of.get_mut(owner) {
+                    of_owner.remove(&ObjectRef::from_obj(object));
+                    if of_owner.is_empty() {
+                        of.remove(owner);
+                    }
+                }
+            };
+            match event {
+                Event::Apply(object) | Event::InitApply(object) => {
+                    let owner = controller(object);
+                    if owner != NOBODY {
+                        remove(NOBODY, object);
+                    }
+                    let of_owner = of.entry(owner.to_string()).or_default();
+                    of_owner.insert(ObjectRef::from_obj(object));
+                }
+                Event::Delete(object) => remove(controller(object), object),
+                Event::Init => {}
+                // What went away while nobody watched was not told.
+                Event::InitDone => of.retain(|_, objects| {
+                    objects.retain(|object| store.get(object).is_some());
+                    !objects.is_empty()
+                }),
+            }
+        }
+    }
+
+    /// Those that nobody controls.
+    pub(super) fn free(&self) -> Vec<Arc<K>> {
+        self.by(NOBODY)
+    }
+
+    /// Those that the object with this uid controls.
+    pub(super) fn by(&self, owner: &str) -> Vec<Arc<K>> {
+        let of = self.of.read().unwrap_or_else(PoisonError::into_inner);
+        let objects = of.get(owner).into_iter().flatten();
+        let objects = objects.filter_map(|object| self.store.get(object));
+        objects
+            // One that was let go, or made anew under the same name.
+            .filter(|object| controller(&**object) == owner)
+            .collect()
+    }
+}
+
+/// The uid of whoever controls what nobody does.
+const NOBODY: &str = "";
+
+/// The uid of the owner that controls an object.
+fn controller<K: Resource>(object: &K) -> &str {
+    let mut owners = object.owner_references().iter();
+    let controls = owners.find(|owner| owner.controller == Some(true));
+    controls.map_or(NOBODY, |owner| &owner.uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::apps::v1::ReplicaSet;
+    use kube::runtime::reflector::store::Writer;
+    use serde_json::{Value, json};
+
+    fn set(name: &str, owner: &Value) -> ReplicaSet {
+        let owners = json!([{
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "shop",
+            "uid": owner, "controller": true,
+        }]);
+        let owners = if owner.is_null() { json!([]) } else { owners };
+        let metadata = json!({"name": name, "namespace": "web", "ownerReferences": owners});
+        serde_json::from_value(json!({"metadata": metadata, "spec": {"selector": {}}}))
+            .expect("a ReplicaSet")
+    }
+
+    /// The names of those of an owner after these events.
+    fn after(events: Vec<Event<ReplicaSet>>, owner: &str) -> Vec<String> {
+        let mut writer = Writer::new(());
+        let owned = Owned::new(writer.as_reader());
+        let mut notes = owned.notes();
+        for event in events {
+            writer.apply_watcher_event(&event);
+            notes(&event);
+        }
+        let mut names: Vec<String> = owned.by(owner).iter().map(|set| set.name_any()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn those_of_one_owner_are_found_as_they_come_and_go() {
+        let events = || {
+            vec![
+                Event::Init,
+                Event::InitApply(set("a", &json!("one"))),
+                Event::InitApply(set("b", &json!("two"))),
+                Event::InitApply(set("free", &Value::Null)),
+                Event::InitDone,
+                Event::Apply(set("c", &json!("one"))),
+                Event::Apply(set("d", &json!("one"))),
+                Event::Delete(set("a", &json!("one"))),
+            ]
+        };
+        assert_eq!(after(events(), "one"), ["c", "d"]);
+        assert_eq!(after(events(), "two"), ["b"]);
+        assert_eq!(after(events(), "three"), [""; 0]);
+        assert_eq!(after(events(), NOBODY), ["free"]);
+    }
+
+    #[test]
+    fn what_changed_hands_or_went_unseen_is_not_found_any_more() {
+        let events = || {
+            vec![
+                Event::Apply(set("a", &json!("one"))),
+                Event::Apply(set("b", &json!("one"))),
+                Event::Apply(set("c", &json!("one"))),
+                Event::Apply(set("b", &json!("two"))),
+                // Watched anew: `a` is gone, `c` has been let go.
+                Event::Init,
+                Event::InitApply(set("b", &json!("two"))),
+                Event::InitApply(set("c", &Value::Null)),
+                Event::InitDone,
+            ]
+        };
+        assert_eq!(after(events(), "one"), [""; 0]);
+        assert_eq!(after(events(), "two"), ["b"]);
+        assert_eq!(after(events(), NOBODY), ["c"]);
+        let taken = [events(), vec![Event::Apply(set("c", &json!("two")))]].concat();
+        assert_eq!(after(taken, NOBODY), [""; 0]);
+    }
+}
