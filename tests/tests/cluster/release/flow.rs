@@ -116,6 +116,8 @@ async fn a_good_release_loses_no_request_and_a_bad_one_is_taken_back(cluster: &C
         service("shop"),
         service("shop-canary"),
         by_host(),
+        // Whoever answers there is known once there is a proxy to read.
+        template("http://127.0.0.1:9", 1),
         rollout("v1", 4, &canary),
     ];
     world.stand(&ground).await;

@@ -13,6 +13,7 @@ use crate::trial::trials;
 
 trials![
     a_deployment_becomes_a_rollout_and_loses_no_request,
+    a_deployment_gives_way_pod_by_pod_where_there_is_no_room_for_both,
     a_pod_template_is_a_template,
     pods_that_lost_their_rollout_are_found_again,
     replicas_follow_the_scale_subresource,
@@ -89,6 +90,36 @@ async fn a_deployment_becomes_a_rollout_and_loses_no_request(cluster: &Cluster) 
     world.until_phase("Healthy").await;
     until_answered(&world, &proxy, false, "v2").await;
     no_failure(sending);
+}
+
+async fn a_deployment_gives_way_pod_by_pod_where_there_is_no_room_for_both(cluster: &Cluster) {
+    let world = World::new(cluster, "progressively").await;
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "room"},
+        "spec": {"hard": {"pods": "3"}},
+    });
+    world.apply(&all(&[quota])).await;
+    world.apply(&app("shop", "v1", 2)).await;
+    wait_for("the Deployment has its pods", PATIENCE, async || {
+        let deployment = world.get("/apis/apps/v1", "deployments/shop").await;
+        let ready = deployment["status"]["readyReplicas"] == 2;
+        ready.then_some(()).ok_or_else(|| deployment.to_string())
+    })
+    .await;
+    let mut reference = with_workload("Deployment", "apps/v1", &json!({"steps": []}));
+    reference["spec"]["workloadRef"]["scaleDown"] = json!("progressively");
+    world.apply(&reference.to_string()).await;
+    world.until_phase("Healthy").await;
+    wait_for("the Deployment has given way", PATIENCE, async || {
+        let deployment = world.get("/apis/apps/v1", "deployments/shop").await;
+        let done = deployment["spec"]["replicas"] == 0;
+        done.then_some(()).ok_or_else(|| deployment.to_string())
+    })
+    .await;
+    assert_eq!(world.pods().await.len(), 2);
+    // One pod less, then none.
+    let deployment = world.get("/apis/apps/v1", "deployments/shop").await;
+    assert_eq!(deployment["metadata"]["generation"], 3, "{deployment}");
 }
 
 async fn a_pod_template_is_a_template(cluster: &Cluster) {
