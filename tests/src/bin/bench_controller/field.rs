@@ -1,24 +1,25 @@
 //! Many Rollouts of one shape, each with its Services and its VirtualService.
 
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{self, BoxStream, Stream, StreamExt as _};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use serin_tests::cluster::{Cluster, JSON, MERGE, wait_for};
-use std::collections::HashMap;
+use serin_tests::cluster::{Cluster, JSON, wait_for};
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// How many requests are under way at once.
 const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How exactly the first weight is timed.
-const LOOK: Duration = Duration::from_millis(50);
 const ARGO: &str = "/apis/argoproj.io/v1alpha1";
-const ISTIO: &str = "/apis/networking.istio.io/v1";
 
 /// Rollouts that are healthy.
 pub(crate) struct Field<'c> {
     cluster: &'c Cluster,
+    client: Client,
     namespace: String,
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
 }
 
 impl<'c> Field<'c> {
@@ -27,6 +28,7 @@ impl<'c> Field<'c> {
         let names: Vec<String> = (0..count).map(|number| format!("shop-{number}")).collect();
         let field = Field {
             cluster,
+            client: cluster.client(),
             namespace: namespace.to_string(),
             names,
         };
@@ -49,11 +51,15 @@ impl<'c> Field<'c> {
         field
     }
 
-    /// Changes all templates at once; how long each took until the canary had its weight, in order.
-    pub(crate) async fn update(&self) -> Vec<Duration> {
-        let changing = stream::iter(&self.names).map(|name| self.change(name));
+    /// Changes these Rollouts' templates at once; how long each took until the canary had its
+    /// weight, in order.
+    pub(crate) async fn update(&self, names: &[String]) -> Vec<Duration> {
+        let mut changes = self.changes().boxed();
+        // What is there now; changes come as they happen from here on.
+        while !matches!(changes.next().await, Some(Ok(Event::InitDone))) {}
+        let changing = stream::iter(names).map(|name| self.change(name));
         let changing = changing.buffer_unordered(AT_ONCE).collect::<Vec<_>>();
-        let (changed, weighed) = tokio::join!(changing, self.weighed());
+        let (changed, weighed) = tokio::join!(changing, weighed(changes, names));
         let changed: HashMap<String, Instant> = changed.into_iter().collect();
         let mut delays: Vec<Duration> = weighed
             .into_iter()
@@ -63,38 +69,28 @@ impl<'c> Field<'c> {
         delays
     }
 
-    /// Changes a template; when.
+    /// Changes a template; when that was answered.
     async fn change(&self, name: &str) -> (String, Instant) {
-        let path = format!("{ARGO}/namespaces/{}/rollouts/{name}", self.namespace);
-        let changed = Instant::now();
-        let asked = self
-            .cluster
-            .ask("PATCH", &path, MERGE, Some(image("app:2")));
-        let answer = asked.await;
-        assert_eq!(answer["kind"], "Rollout", "{answer}");
-        (name.to_string(), changed)
+        let kind = kind("argoproj.io", "v1alpha1", "Rollout", "rollouts");
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
+        let patch = Patch::Merge(image("app:2"));
+        let patched = api.patch(name, &PatchParams::default(), &patch).await;
+        patched.unwrap_or_else(|error| panic!("change {name}: {error}"));
+        (name.to_string(), Instant::now())
     }
 
-    /// When each VirtualService was first seen with its weight.
-    async fn weighed(&self) -> HashMap<String, Instant> {
-        let (started, mut weighed) = (Instant::now(), HashMap::new());
-        while weighed.len() < self.names.len() {
-            let (now, list) = (Instant::now(), self.list(ISTIO, "virtualservices").await);
-            for object in &list {
-                let weight = &object["spec"]["http"][0]["route"][1]["weight"];
-                if *weight == 10 {
-                    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                    weighed.entry(name.to_string()).or_insert(now);
-                }
-            }
-            assert!(
-                started.elapsed() < PATIENCE,
-                "{} have their weight",
-                weighed.len()
-            );
-            tokio::time::sleep(LOOK).await;
-        }
-        weighed
+    /// The VirtualServices and how they change.
+    fn changes(&self) -> impl Stream<Item = Told> + Send + use<> {
+        let kind = kind(
+            "networking.istio.io",
+            "v1",
+            "VirtualService",
+            "virtualservices",
+        );
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
+        kube::runtime::watcher(api, watcher::Config::default())
     }
 
     async fn list(&self, group: &str, kind: &str) -> Vec<Value> {
@@ -105,6 +101,38 @@ impl<'c> Field<'c> {
         let list = self.cluster.ask("GET", &path, JSON, None).await;
         list["items"].as_array().cloned().unwrap_or_default()
     }
+}
+
+fn kind(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: format!("{group}/{version}"),
+        kind: kind.into(),
+        plural: plural.into(),
+    }
+}
+
+type Told = Result<Event<DynamicObject>, watcher::Error>;
+
+/// When each of these VirtualServices was first told with its weight.
+async fn weighed(mut changes: BoxStream<'_, Told>, names: &[String]) -> HashMap<String, Instant> {
+    let mut waited_for: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let (started, mut weighed) = (Instant::now(), HashMap::new());
+    while !waited_for.is_empty() {
+        let left = PATIENCE.saturating_sub(started.elapsed());
+        let change = tokio::time::timeout(left, changes.next()).await;
+        let change = change.unwrap_or_else(|_| panic!("{} have their weight", weighed.len()));
+        let Some(Ok(Event::Apply(object) | Event::InitApply(object))) = change else {
+            continue;
+        };
+        let name = object.name_any();
+        let weight = &object.data["spec"]["http"][0]["route"][1]["weight"];
+        if *weight == 10 && waited_for.remove(name.as_str()) {
+            weighed.insert(name, Instant::now());
+        }
+    }
+    weighed
 }
 
 fn image(image: &str) -> Value {

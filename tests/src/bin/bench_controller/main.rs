@@ -10,6 +10,7 @@ use contender::Contender;
 use field::Field;
 use serin_tests::cluster::Cluster;
 use serin_tests::local::runtime;
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,13 +20,27 @@ use usage::Usage;
 /// How long a controller is watched after the last weight: it may have things to settle.
 const SETTLES: Duration = Duration::from_secs(30);
 
+/// How many are updated one after the other, before all others at once.
+const ALONE: usize = 10;
+
+/// How far apart.
+const APART: Duration = Duration::from_secs(3);
+
 /// What came of one controller.
 struct Outcome {
     contender: Contender,
+    /// What one update alone took.
+    alone: Updates,
+    /// What all at once took.
+    at_once: Updates,
     usage: Usage,
-    /// To the API server.
+}
+
+/// What updates took.
+struct Updates {
+    /// Requests to the API server.
     requests: f64,
-    /// From the change of its template to its first weight, in order.
+    /// From the change of a template to its first weight, in order.
     delays: Vec<Duration>,
 }
 
@@ -47,7 +62,9 @@ fn main() -> ExitCode {
         let outcomes = runtime().block_on(async {
             let mut outcomes = Vec::new();
             for contender in [Contender::Argo, Contender::Serin] {
-                outcomes.push(run(cluster, contender, &serin, count).await);
+                if wanted(contender) {
+                    outcomes.push(run(cluster, contender, &serin, count).await);
+                }
             }
             outcomes
         });
@@ -56,47 +73,105 @@ fn main() -> ExitCode {
     })
 }
 
+/// Whether `BENCH_ONLY` leaves it in: names, by commas.
+fn wanted(contender: Contender) -> bool {
+    let only = env::var("BENCH_ONLY").unwrap_or_default();
+    only.is_empty() || only.split(',').any(|name| name == contender.name())
+}
+
 async fn run(cluster: &Cluster, contender: Contender, serin: &Path, count: usize) -> Outcome {
     let namespace = cluster.namespace(contender.name()).await;
     let process = contender.start(cluster, &namespace, serin).await;
-    eprintln!("{}: {count} Rollouts are made", contender.name());
-    let field = Field::make(cluster, &namespace, count).await;
-    eprintln!("{}: all are healthy, and all are updated", contender.name());
+    eprintln!(
+        "{}: {count} Rollouts and {ALONE} are made",
+        contender.name()
+    );
+    let field = Field::make(cluster, &namespace, count + ALONE).await;
+    let (alone, all) = field.names.split_at(ALONE);
+    settled(contender).await;
+
+    eprintln!(
+        "{}: all are healthy, and {ALONE} are updated",
+        contender.name()
+    );
+    let counted = contender.requests();
+    let mut delays = Vec::new();
+    for one in alone {
+        delays.extend(field.update(std::slice::from_ref(one)).await);
+        tokio::time::sleep(APART).await;
+    }
+    delays.sort();
+    let alone = Updates {
+        requests: since(contender, &counted) / ALONE as f64,
+        delays,
+    };
+
+    eprintln!("{}: all others are updated", contender.name());
     let (before, counted) = (Usage::of(process.id()), contender.requests());
-    let delays = field.update().await;
+    let delays = field.update(all).await;
     eprintln!("{}: all have their weight", contender.name());
     tokio::time::sleep(SETTLES).await;
     let usage = Usage::of(process.id()).since(&before);
-    let mut requests = contender.requests();
-    for (key, before) in counted {
-        *requests.entry(key).or_default() -= before;
-    }
+    let requests = since(contender, &counted);
     drop(process);
-    eprintln!("{}: {requests:?}", contender.name());
     Outcome {
         contender,
-        requests: requests.values().sum(),
+        alone,
+        at_once: Updates { requests, delays },
         usage,
-        delays,
     }
+}
+
+/// Waits until it has nothing more to ask for.
+async fn settled(contender: Contender) {
+    let mut before = contender.requests();
+    loop {
+        tokio::time::sleep(APART).await;
+        let now = contender.requests();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// How many requests it sent since so many were counted.
+fn since(contender: Contender, counted: &BTreeMap<String, f64>) -> f64 {
+    let mut requests = contender.requests();
+    for (key, before) in counted {
+        *requests.entry(key.clone()).or_default() -= before;
+    }
+    requests.retain(|_, count| *count != 0.0);
+    eprintln!("{}: {requests:?}", contender.name());
+    requests.values().sum()
 }
 
 /// What is compared: its name, and its number.
 type Row = (&'static str, fn(&Outcome) -> f64);
 
-const ROWS: [Row; 5] = [
+const ROWS: [Row; 7] = [
     ("peak memory, MB", |outcome| outcome.usage.peak_mb),
     ("processor time, s", |outcome| {
         outcome.usage.cpu.as_secs_f64()
     }),
-    ("requests to the API server", |outcome| outcome.requests),
-    ("to the first weight, median, s", |outcome| {
-        outcome.part(0.5)
+    ("requests to the API server", |outcome| {
+        outcome.at_once.requests
     }),
-    ("to the first weight, p99, s", |outcome| outcome.part(0.99)),
+    ("to the first weight, median, s", |outcome| {
+        outcome.at_once.part(0.5)
+    }),
+    ("to the first weight, p99, s", |outcome| {
+        outcome.at_once.part(0.99)
+    }),
+    ("requests of one update alone", |outcome| {
+        outcome.alone.requests
+    }),
+    ("its first weight, median, s", |outcome| {
+        outcome.alone.part(0.5)
+    }),
 ];
 
-impl Outcome {
+impl Updates {
     /// The delay that this share of all did not exceed, in seconds.
     fn part(&self, share: f64) -> f64 {
         let last = self.delays.len().saturating_sub(1);
@@ -114,7 +189,7 @@ fn print(count: usize, outcomes: &[Outcome]) {
         let values: Vec<f64> = outcomes.iter().map(value).collect();
         let shown: Vec<String> = values
             .iter()
-            .map(|value| format!("{value:>10.2}"))
+            .map(|value| format!("{value:>10.3}"))
             .collect();
         let ratio = match values[..] {
             [theirs, ours] if theirs > 0.0 => format!("{:>9.2}x", ours / theirs),
