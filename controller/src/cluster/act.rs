@@ -9,6 +9,8 @@ mod restarts;
 mod runs;
 mod scale;
 
+pub(super) use scale::Made;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use serin_core::plan::{Plan, WorkloadKind};
 use serin_core::step::Decision;
 use serin_core::workload::deployment_replicas;
 
+use super::context::ROLLOUT;
 use super::identity::Version;
 use super::memory::Asked;
 use super::reconcile::{Pass, PassError, Source};
@@ -105,6 +108,11 @@ impl Acting<'_> {
         let Some(service) = self.objects.services.get(name) else {
             return Ok(false);
         };
+        let (context, uid) = (self.pass.context, self.pass.uid);
+        let object = format!("Service {name}");
+        if context.is_behind(uid, &object, service.resource_version().as_deref()) {
+            return Ok(true);
+        }
         let pods = self.pods.get(hash).copied().unwrap_or_default();
         let desired = self.decision.sets.get(hash).copied().unwrap_or(0);
         let Some(patch) = services::patch(service, &self.plan.name, hash, pods, desired) else {
@@ -114,7 +122,8 @@ impl Acting<'_> {
         let patched = api
             .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
             .await;
-        patched.map_err(PassError::api(format!("patch Service {name}")))?;
+        let patched = patched.map_err(PassError::api(format!("patch {object}")))?;
+        context.wrote(uid, &object, patched.resource_version().as_deref());
         if services::selected(service) != Some(hash) {
             let told = format!("Switched selector for service '{name}' to value '{hash}'");
             tell::event(self.pass, "SwitchService", &told);
@@ -129,18 +138,23 @@ impl Acting<'_> {
             Kind::VirtualService => &istio.virtual_service,
         };
         let api: Api<DynamicObject> = Api::namespaced_with(self.client(), &write.namespace, kind);
+        let (context, uid) = (self.pass.context, self.pass.uid);
+        let object = format!("{} {}/{}", kind.kind, write.namespace, write.name);
+        let held = write.before["metadata"]["resourceVersion"].as_str();
+        if context.is_behind(uid, &object, held) {
+            return Ok(());
+        }
         let patch = Patch::Json::<()>(write.patch.clone());
-        let what = || format!("{} {}", kind.kind, write.name);
         match api
             .patch(&write.name, &PatchParams::default(), &patch)
             .await
         {
-            Ok(_) => {}
+            Ok(patched) => context.wrote(uid, &object, patched.resource_version().as_deref()),
             // A JSON Patch whose test fails is answered so, without a cause.
             Err(kube::Error::Api(status)) if is_failed_test(&status) => {
-                return Err(PassError::Stale { what: what() });
+                return Err(PassError::Stale { what: object });
             }
-            Err(error) => return Err(PassError::api(format!("patch {}", what()))(error)),
+            Err(error) => return Err(PassError::api(format!("patch {object}"))(error)),
         }
         tracing::debug!(kind = kind.kind, name = write.name, "written");
         Ok(())
@@ -181,7 +195,9 @@ impl Acting<'_> {
             .await;
         let patched = patched.map_err(PassError::api("annotate the Rollout"))?;
         let version = patched.resource_version();
-        self.pass.context.wrote(self.pass.uid, version.as_deref());
+        self.pass
+            .context
+            .wrote(self.pass.uid, ROLLOUT, version.as_deref());
         Ok(())
     }
 

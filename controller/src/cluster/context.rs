@@ -33,8 +33,8 @@ pub(super) struct Context {
 /// Notes on one Rollout.
 #[derive(Debug, Default)]
 struct Notes {
-    /// The resource version that was written last.
-    written: Option<u64>,
+    /// The resource versions that were written last, by object.
+    written: HashMap<String, u64>,
     /// Since when the objects show what was asked for.
     shown: Option<(Asked, Instant)>,
     /// What the log was told last.
@@ -43,7 +43,15 @@ struct Notes {
     noticed: Vec<String>,
     /// What keeps its ReplicaSets from being as they should.
     failure: Option<String>,
+    /// When what could wait is to be written.
+    postponed: Option<Instant>,
 }
+
+/// The Rollout itself, among the objects that are written.
+pub(super) const ROLLOUT: &str = "Rollout";
+
+/// How long a status waits that only counts pods: most such counts are followed by one that matters.
+const CAN_WAIT: Duration = Duration::from_millis(500);
 
 /// How long istiod takes to tell every proxy of what is in the API server: it gathers changes for
 /// 100 ms (PILOT_DEBOUNCE_AFTER) and then pushes them.
@@ -90,20 +98,38 @@ impl Context {
         })
     }
 
-    /// Takes note of the resource version that a write came to.
-    pub(super) fn wrote(&self, uid: &str, version: Option<&str>) {
+    /// Takes note of the resource version that a write of an object came to.
+    pub(super) fn wrote(&self, uid: &str, object: &str, version: Option<&str>) {
         if let Some(version) = version.and_then(|version| version.parse().ok()) {
-            self.note(uid, |notes| notes.written = Some(version));
+            self.note(uid, |notes| {
+                notes.written.insert(object.to_string(), version)
+            });
         }
     }
 
-    /// Whether what is held of a Rollout is older than what was written of it last.
-    pub(super) fn is_behind(&self, uid: &str, version: Option<&str>) -> bool {
+    /// Whether what is held of an object is older than what was written of it last.
+    pub(super) fn is_behind(&self, uid: &str, object: &str, version: Option<&str>) -> bool {
         let version: Option<u64> = version.and_then(|version| version.parse().ok());
-        self.note(
-            uid,
-            |notes| matches!((notes.written, version), (Some(w), Some(v)) if v < w),
-        )
+        self.note(uid, |notes| {
+            let written = notes.written.get(object);
+            matches!((written, version), (Some(written), Some(version)) if version < *written)
+        })
+    }
+
+    /// How long a change of the status is still to wait, if it can; none: it is to be written.
+    pub(super) fn postponed(&self, uid: &str, can_wait: bool) -> Option<Duration> {
+        self.note(uid, |notes| {
+            let now = Instant::now();
+            let left = can_wait.then(|| {
+                let at = *notes.postponed.get_or_insert(now + CAN_WAIT);
+                at.saturating_duration_since(now)
+            });
+            let left = left.filter(|left| !left.is_zero());
+            if left.is_none() {
+                notes.postponed = None;
+            }
+            left
+        })
     }
 
     /// Whether this is news for the log; it is told once.

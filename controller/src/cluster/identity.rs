@@ -55,6 +55,10 @@ pub(super) async fn identify(
         let hash = hash.to_string();
         return Ok(Version { hash, written });
     }
+    if known.iter().all(|set| differs(&plan.template, set)) {
+        let hash = written.clone();
+        return Ok(Version { hash, written });
+    }
     let making = Making {
         plan,
         rollout,
@@ -68,12 +72,36 @@ pub(super) async fn identify(
     };
     let filled_in = filled_in(client, plan, sets::object(&making)).await?;
     let template = sets::bare(&filled_in);
-    let alike = match known.is_empty() {
-        true => None,
-        false => alike(client, plan, selector, known, &template).await?,
-    };
+    let alike = alike(client, plan, selector, known, &template).await?;
     let hash = alike.unwrap_or_else(|| written.clone());
     Ok(Version { hash, written })
+}
+
+/// Whether the API server says that an object will not do.
+pub(super) fn is_refusal(status: &kube::core::Status) -> bool {
+    status.is_invalid() || status.code == 400
+}
+
+/// Whether it is plain that a ReplicaSet's pods are of another template: a container of the same name
+/// has an image of quite another name. Webhooks write images in another way, with a registry before
+/// or a digest behind, and one that is part of the other may be such.
+fn differs(template: &Value, set: &ReplicaSet) -> bool {
+    let written = template["spec"]["containers"].as_array();
+    let image = |name: &str| {
+        let spec = set.spec.template.as_ref()?.spec.as_ref()?;
+        let mut containers = spec.containers.iter();
+        containers
+            .find(|container| container.name == name)?
+            .image
+            .as_deref()
+    };
+    written.into_iter().flatten().any(|container| {
+        let name = container["name"].as_str().unwrap_or_default();
+        match (container["image"].as_str(), image(name)) {
+            (Some(written), Some(has)) => !written.contains(has) && !has.contains(written),
+            _ => false,
+        }
+    })
 }
 
 /// A ReplicaSet as the API server would store it.
@@ -90,7 +118,7 @@ async fn filled_in(client: &Client, plan: &Plan, mut set: Value) -> Result<Value
     let set: DynamicObject = serde_json::from_value(set).map_err(kube::Error::SerdeError)?;
     match api(client, plan).create(&dry, &set).await {
         Ok(set) => Ok(serde_json::to_value(set).map_err(kube::Error::SerdeError)?),
-        Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 => {
+        Err(kube::Error::Api(status)) if is_refusal(&status) => {
             Err(IdentityError::Refused(status.message.clone()))
         }
         Err(error) => Err(error.into()),
@@ -124,4 +152,31 @@ async fn alike(
 fn api(client: &Client, plan: &Plan) -> Api<DynamicObject> {
     let kind = ApiResource::erase::<ReplicaSet>(&());
     Api::namespaced_with(client.clone(), &plan.namespace, &kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_another_name_is_another_template() {
+        let template =
+            |image: &str| json!({"spec": {"containers": [{"name": "app", "image": image}]}});
+        let set = |name: &str, image: &str| -> ReplicaSet {
+            let containers = json!([{"name": name, "image": image}]);
+            let template = json!({"spec": {"containers": containers}});
+            let set = json!({"metadata": {}, "spec": {"selector": {}, "template": template}});
+            serde_json::from_value(set).expect("a ReplicaSet")
+        };
+        assert!(differs(&template("app:2"), &set("app", "app:1")));
+        for (name, image) in [
+            ("app", "app:2"),
+            ("app", "registry.example/app:2@sha256:abc"),
+            ("app", "app"),
+            ("other", "app:1"),
+        ] {
+            assert!(!differs(&template("app:2"), &set(name, image)), "{image}");
+        }
+        assert!(!differs(&json!({}), &set("app", "app:1")));
+    }
 }

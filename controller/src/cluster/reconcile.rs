@@ -14,8 +14,8 @@ use serin_core::revision::HASH_LABEL;
 use serin_core::step::{Decision, Observation, RunSeen, SetSeen, Traffic, step};
 use serin_core::time::Timestamp;
 
-use super::act::Acting;
-use super::context::Context;
+use super::act::{Acting, Made};
+use super::context::{Context, ROLLOUT};
 use super::identity::{self, IdentityError, Version};
 use super::memory::{self, Asked, Memory, Origin};
 use super::merge;
@@ -97,7 +97,7 @@ pub(super) async fn reconcile(
         context.metrics.forget(&key(&*rollout));
         return Ok(Action::await_change());
     }
-    if context.is_behind(&uid, rollout.resource_version().as_deref()) {
+    if context.is_behind(&uid, ROLLOUT, rollout.resource_version().as_deref()) {
         return Ok(Action::requeue(SOON * 20));
     }
     let began = Instant::now();
@@ -338,13 +338,6 @@ impl<'a> Pass<'a> {
         memory.state = decision.state.clone();
         memory.asked = Some(asked.clone());
 
-        self.store(plan, selector, source, seen, &decision, &memory)
-            .await?;
-        tell::notices(self, plan);
-        tell::tell(self, &decision);
-        if let Some(moved) = moved {
-            tell::event(self, "TrafficWeightUpdated", &moved);
-        }
         let acting = Acting {
             pass: self,
             plan,
@@ -356,9 +349,27 @@ impl<'a> Pass<'a> {
             version: &seen.version,
             pods: &seen.pods,
         };
-        let later = acting.act().await?;
+        let made = acting.make_version().await;
+        if let Ok(Made::Refused(why)) = made {
+            return self.refuse(&[why]).await;
+        }
+        let told_later = self
+            .store(plan, selector, source, seen, &decision, &memory)
+            .await?;
+        tell::notices(self, plan);
+        tell::tell(self, &decision);
+        if let Some(moved) = moved {
+            tell::event(self, "TrafficWeightUpdated", &moved);
+        }
+        // Whatever failed there must not keep traffic from being taken back.
+        if let Ok(Made::Created(created)) = &made {
+            tell::event(self, "NewReplicaSetCreated", created);
+        }
+        let acted = acting.act().await;
+        made?;
+        let later = acted?;
         let spreading = spreading.filter(|left| !left.is_zero());
-        Ok([decision.look_again, spreading, later]
+        Ok([decision.look_again, spreading, later, told_later]
             .into_iter()
             .flatten()
             .min())
@@ -404,7 +415,7 @@ impl<'a> Pass<'a> {
         (memory, spreading)
     }
 
-    /// Writes the status, if it says something else.
+    /// Writes the status, if it says something else; when to write what can wait.
     async fn store(
         &self,
         plan: &Plan,
@@ -413,7 +424,7 @@ impl<'a> Pass<'a> {
         seen: &Seen,
         decision: &Decision,
         memory: &Memory,
-    ) -> Result<(), PassError> {
+    ) -> Result<Option<Duration>, PassError> {
         let facts = Facts {
             plan,
             decision,
@@ -428,7 +439,13 @@ impl<'a> Pass<'a> {
             failure: self.context.failure(self.uid),
             now: self.now,
         };
-        self.write_status(status::status(&facts)).await
+        let after = status::status(&facts);
+        let can_wait = status::can_wait(&self.status, &after);
+        if let Some(left) = self.context.postponed(self.uid, can_wait) {
+            return Ok(Some(left));
+        }
+        self.write_status(after).await?;
+        Ok(None)
     }
 
     /// Tells why the Rollout is not carried out; nothing of it is touched.
@@ -449,6 +466,7 @@ impl<'a> Pass<'a> {
         let Some(patch) = merge::patch(&self.status, &after) else {
             return Ok(());
         };
+        tracing::debug!(rollout = %self.rollout.name_any(), %patch, "the status changes");
         let patch = json!({
             "metadata": {"resourceVersion": self.rollout.resource_version()},
             "status": patch,
@@ -461,7 +479,7 @@ impl<'a> Pass<'a> {
             .await;
         let written = written.map_err(PassError::api("write the status"))?;
         self.context
-            .wrote(self.uid, written.resource_version().as_deref());
+            .wrote(self.uid, ROLLOUT, written.resource_version().as_deref());
         Ok(())
     }
 

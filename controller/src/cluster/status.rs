@@ -92,8 +92,33 @@ pub(super) fn status(facts: &Facts<'_>) -> Map<String, Value> {
     set("conditions", json!(list));
     set("canary", canary(facts));
     let memory = serde_json::to_value(facts.memory).unwrap_or_default();
-    set(memory::FIELD, memory);
+    set(memory::FIELD, without_nulls(memory));
     status
+}
+
+/// Whether a status says no more than how far pods are, which the next change is likely to say anew.
+/// What it does not say yet is found again from the pods.
+pub(super) fn can_wait(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
+    const COUNTS: [&str; 6] = [
+        "replicas",
+        "HPAReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "updatedReplicas",
+        "message",
+    ];
+    const PROGRESS: [&str; 2] = ["progress", "progressedAt"];
+    let rest = |status: &Map<String, Value>| {
+        let mut rest = status.clone();
+        rest.retain(|field, _| !COUNTS.contains(&field.as_str()));
+        let state = rest.get_mut(memory::FIELD);
+        let state = state.and_then(|memory| memory.get_mut("state")?.as_object_mut());
+        if let Some(state) = state {
+            state.retain(|field, _| !PROGRESS.contains(&field.as_str()));
+        }
+        rest
+    };
+    before != after && rest(before) == rest(after)
 }
 
 /// The status of a Rollout that cannot be carried out: everything else stays as it was.
@@ -222,6 +247,18 @@ fn phase(decision: &Decision) -> &'static str {
     }
 }
 
+/// A merge patch cannot write a null: what is not there must not look like a change each time.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            let fields = fields.map(|(field, value)| (field, without_nulls(value)));
+            fields.collect::<Map<_, _>>().into()
+        }
+        other => other,
+    }
+}
+
 fn text(text: &str) -> Value {
     match text {
         "" => Value::Null,
@@ -231,4 +268,72 @@ fn text(text: &str) -> Value {
 
 fn flag(holds: bool) -> Value {
     if holds { json!(true) } else { Value::Null }
+}
+
+#[cfg(test)]
+mod tests {
+    use serin_core::step::{Observation, step};
+
+    use super::*;
+    use crate::cluster::merge;
+
+    #[test]
+    fn only_counts_can_wait() {
+        let status = |replicas: u32, phase: &str, progress: u32, index: u32| {
+            let state = json!({"index": index, "progress": {"replicas": progress}});
+            let status = json!({
+                "replicas": replicas, "phase": phase, "serin": {"state": state},
+            });
+            status.as_object().cloned().expect("an object")
+        };
+        let before = status(1, "Progressing", 1, 0);
+        assert!(can_wait(&before, &status(2, "Progressing", 2, 0)));
+        assert!(!can_wait(&before, &status(2, "Healthy", 2, 0)));
+        assert!(!can_wait(&before, &status(2, "Progressing", 2, 1)));
+        assert!(!can_wait(&before, &before), "there is nothing to write");
+    }
+
+    #[test]
+    fn what_says_the_same_is_not_written_again() {
+        let template = json!({"metadata": {"labels": {"app": "shop"}}, "spec": {}});
+        let document = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
+            "spec": {"selector": {"matchLabels": {"app": "shop"}}, "template": template,
+                "strategy": {"canary": {"steps": [{"setWeight": 10}, {"pause": {}}]}}},
+        });
+        let plan = Plan::parse(&document, "web").expect("a plan");
+        let observation = Observation {
+            state: State::default(),
+            template: "one".into(),
+            sets: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            traffic: None,
+            overtaken: false,
+        };
+        let decision = step(&plan, &observation, Timestamp(1_000));
+        let memory = Memory {
+            state: decision.state.clone(),
+            ..Memory::default()
+        };
+        let told = |before: &Map<String, Value>| {
+            status(&Facts {
+                plan: &plan,
+                decision: &decision,
+                memory: &memory,
+                before,
+                generation: 1,
+                workload_generation: None,
+                pods: &BTreeMap::new(),
+                runs: &BTreeMap::new(),
+                selector: "app=shop".into(),
+                failure: None,
+                now: Timestamp(1_000),
+            })
+        };
+        let mut stored = json!({});
+        let patch = merge::patch(&Map::new(), &told(&Map::new())).expect("a change");
+        json_patch::merge(&mut stored, &patch);
+        let stored = stored.as_object().expect("an object");
+        assert_eq!(merge::patch(stored, &told(stored)), None);
+    }
 }

@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use futures::stream::{self, BoxStream, Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Container, PodSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store, store::Writer};
@@ -42,7 +42,7 @@ pub(super) struct Held {
 /// What is held of the cluster.
 pub(super) struct Watched {
     pub rollouts: Store<Rollout>,
-    /// Those of Rollouts, without the specs of their pods.
+    /// Those of Rollouts; of the specs of their pods no more than the images.
     sets: Owned<ReplicaSet>,
     /// Names and selectors.
     pub services: Store<Service>,
@@ -416,10 +416,21 @@ fn forget_managers(metadata: &mut ObjectMeta) {
     }
 }
 
+/// Names and images of containers stay.
 fn forget_pod_spec(set: &mut ReplicaSet) {
     forget_managers(&mut set.metadata);
-    if let Some(template) = &mut set.spec.template {
-        template.spec = None;
+    let template = set.spec.template.as_mut();
+    if let Some(spec) = template.and_then(|template| template.spec.as_mut()) {
+        let containers = std::mem::take(&mut spec.containers).into_iter();
+        let containers = containers.map(|container| Container {
+            name: container.name,
+            image: container.image,
+            ..Container::default()
+        });
+        *spec = PodSpec {
+            containers: containers.collect(),
+            ..PodSpec::default()
+        };
     }
 }
 

@@ -11,6 +11,7 @@ use serin_core::time::Timestamp;
 use std::collections::BTreeMap;
 
 use super::Acting;
+use crate::cluster::context::ROLLOUT;
 use crate::cluster::reconcile::{PassError, own_labels};
 use crate::cluster::sets;
 
@@ -80,7 +81,9 @@ impl Acting<'_> {
             .await;
         let patched = patched.map_err(PassError::api("write the status"))?;
         let version = patched.resource_version();
-        self.pass.context.wrote(self.pass.uid, version.as_deref());
+        self.pass
+            .context
+            .wrote(self.pass.uid, ROLLOUT, version.as_deref());
         Ok(())
     }
 }

@@ -10,22 +10,26 @@ use serin_core::plan::Metadata;
 
 use super::Acting;
 use crate::clock;
+use crate::cluster::identity::{IdentityError, is_refusal};
 use crate::cluster::reconcile::PassError;
 use crate::cluster::sets::{self, Making};
 use crate::cluster::tell;
+
+/// What became of a version's ReplicaSet.
+pub(in crate::cluster) enum Made {
+    /// It was there, or somebody else has its name and the next pass finds another.
+    Nothing,
+    /// It was made; what is to be told of it.
+    Created(String),
+    /// The API server refuses its template, and why.
+    Refused(String),
+}
 
 impl Acting<'_> {
     /// More pods before fewer: nobody waits for one that is on its way out.
     pub(super) async fn scale_all(&self) -> Result<(), PassError> {
         let owned = self.pass.context.watched.sets_of(self.pass.rollout);
-        let missing = !owned
-            .iter()
-            .any(|set| sets::hash_of(set) == Some(&self.version.hash));
         let revision = self.revision(&owned);
-        let created = match missing {
-            true => self.create(revision).await,
-            false => Ok(()),
-        };
         let mut sets: Vec<(&Arc<ReplicaSet>, u32)> = owned
             .iter()
             .map(|set| (set, self.wanted(sets::hash_of(set).unwrap_or_default())))
@@ -34,7 +38,20 @@ impl Acting<'_> {
         for (set, wanted) in sets {
             self.bring(set, wanted, revision).await?;
         }
-        created
+        Ok(())
+    }
+
+    /// Makes the ReplicaSet of the version asked for, if it is missing. That comes before anything is
+    /// stored of the version: the API server may refuse its template.
+    pub(in crate::cluster) async fn make_version(&self) -> Result<Made, PassError> {
+        let owned = self.pass.context.watched.sets_of(self.pass.rollout);
+        let missing = !owned
+            .iter()
+            .any(|set| sets::hash_of(set) == Some(&self.version.hash));
+        match missing {
+            true => self.create(self.revision(&owned)).await,
+            false => Ok(Made::Nothing),
+        }
     }
 
     /// The pods that a version is to have.
@@ -54,7 +71,7 @@ impl Acting<'_> {
         }
     }
 
-    async fn create(&self, revision: u64) -> Result<(), PassError> {
+    async fn create(&self, revision: u64) -> Result<Made, PassError> {
         let (hash, plan) = (&self.version.hash, self.plan);
         let wanted = self.wanted(hash);
         let state = &self.decision.state;
@@ -83,10 +100,15 @@ impl Acting<'_> {
             Ok(_) => {
                 self.pass.context.fail(self.pass.uid, None);
                 let told = format!("Created ReplicaSet {name} (revision {revision})");
-                tell::event(self.pass, "NewReplicaSetCreated", &told);
-                Ok(())
+                Ok(Made::Created(told))
             }
-            Err(kube::Error::Api(status)) if status.is_already_exists() => self.meet(&name).await,
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                self.meet(&name).await?;
+                Ok(Made::Nothing)
+            }
+            Err(kube::Error::Api(status)) if is_refusal(&status) => Ok(Made::Refused(
+                IdentityError::Refused(status.message.clone()).to_string(),
+            )),
             Err(error) => {
                 if let kube::Error::Api(status) = &error {
                     let failure = Some(status.message.clone());
