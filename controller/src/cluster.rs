@@ -16,6 +16,7 @@ mod backoff;
 mod conditions;
 mod context;
 mod identity;
+mod let_go;
 mod memory;
 mod merge;
 mod outage;
@@ -156,7 +157,16 @@ async fn keep(
     let istio = watched.istio.clone();
     health.metrics.hold(watched.held(scope.instance_id.clone()));
     let (metrics, held) = (health.metrics.clone(), ready.clone());
-    let context = Context::new(client, watched, ready, events, scope.instance_id, metrics);
+    let (tell_gone, gone) = unbounded_channel();
+    let context = Context::new(
+        client,
+        watched,
+        ready,
+        events,
+        tell_gone,
+        scope.instance_id,
+        metrics,
+    );
     let AllChanges {
         rollouts: rollout_changes,
         sets,
@@ -190,7 +200,8 @@ async fn keep(
         .graceful_shutdown_on(stop.clone());
     let context = Arc::new(context);
     let passes = controller.run(reconcile::reconcile, again, context.clone());
-    let passes = passes.for_each(move |pass| {
+    let giving_back = let_go::by_gone(&context, gone);
+    let passes = passes.for_each(|pass| {
         match pass {
             Ok(_) => {}
             // It is gone, and nobody looks after it again.
@@ -214,6 +225,7 @@ async fn keep(
         tokio::select! {
             () = passes => {}
             () = early => {}
+            () = giving_back => {}
         }
     };
     // What passes leave to be published has some time after them.

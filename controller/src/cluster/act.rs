@@ -30,7 +30,7 @@ use super::reconcile::{Pass, PassError, Source};
 use super::router::{Kind, Objects, Write};
 use super::sets;
 use super::status::Pods;
-use super::{services, tell};
+use super::{let_go, services, tell};
 
 /// What is acted on.
 pub(super) struct Acting<'a> {
@@ -61,6 +61,7 @@ impl Acting<'_> {
         scaled?;
         runs?;
         let waits = moved?;
+        let_go::by_plan(self.pass.context, self.plan).await?;
         self.tell_revision().await?;
         self.scale_workload().await?;
         self.dress_pods().await?;

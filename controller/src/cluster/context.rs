@@ -12,6 +12,7 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::let_go::Name;
 use super::memory::Asked;
 use super::metrics::Metrics;
 use super::tell::Told;
@@ -25,6 +26,8 @@ pub(super) struct Context {
     pub ready: Shared<BoxFuture<'static, ()>>,
     /// Takes events that are to be published.
     pub events: UnboundedSender<Told>,
+    /// Takes the Rollouts that are gone.
+    pub gone: UnboundedSender<Name>,
     pub instance_id: Option<String>,
     pub metrics: Metrics,
     notes: Mutex<HashMap<String, Notes>>,
@@ -63,6 +66,7 @@ impl Context {
         watched: Watched,
         ready: Shared<BoxFuture<'static, ()>>,
         events: UnboundedSender<Told>,
+        gone: UnboundedSender<Name>,
         instance_id: Option<String>,
         metrics: Metrics,
     ) -> Context {
@@ -71,6 +75,7 @@ impl Context {
             watched,
             ready,
             events,
+            gone,
             instance_id,
             metrics,
             notes: Mutex::new(HashMap::new()),
@@ -169,8 +174,13 @@ impl Context {
         if let Some(uid) = &gone.extra.uid {
             self.forget(uid);
         }
-        let namespace = gone.namespace.clone().unwrap_or_default();
-        self.metrics.forget(&(namespace, gone.name.clone()));
+        let name = (
+            gone.namespace.clone().unwrap_or_default(),
+            gone.name.clone(),
+        );
+        self.metrics.forget(&name);
+        // Nobody listens only when the controller has ended.
+        let _ = self.gone.send(name);
     }
 
     /// Forgets a Rollout that is gone.

@@ -9,7 +9,7 @@ mod select;
 mod weights;
 
 pub use refusal::{Cause, Refusal};
-pub use rule::destination_rule;
+pub use rule::{destination_rule, given_back};
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{Patch, PatchOperation, TestOperation};

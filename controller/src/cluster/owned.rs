@@ -1,37 +1,63 @@
-//! Objects by who controls them, so that a pass over one of a thousand Rollouts need not look at the
-//! ReplicaSets of all.
+//! Objects by whom they belong to, so that a pass over one of a thousand Rollouts need not look at
+//! what belongs to all.
 
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// What is held of a kind, and by whom it is controlled.
-pub(super) struct Owned<K: Resource<DynamicType = ()> + Clone + 'static> {
+/// What is held of a kind, and whom it belongs to.
+pub(super) struct Owned<K: Resource<DynamicType: Eq + Hash + Clone> + 'static> {
     /// All of them.
     pub store: Store<K>,
-    of: Arc<RwLock<HashMap<String, HashSet<ObjectRef<K>>>>>,
+    kind: K::DynamicType,
+    owner: OwnerOf<K>,
+    of: Arc<RwLock<HashMap<String, Objects<K>>>>,
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Owned<K> {
-    pub(super) fn new(store: Store<K>) -> Owned<K> {
-        let of = Arc::default();
-        Owned { store, of }
+/// Says whom an object belongs to.
+type OwnerOf<K> = fn(&K) -> Cow<'_, str>;
+
+type Objects<K> = HashSet<ObjectRef<K>>;
+
+/// Whom that belongs to which is nobody's.
+pub(super) const NOBODY: &str = "";
+
+/// The uid of the owner that controls an object.
+pub(super) fn controller<K: Resource>(object: &K) -> Cow<'_, str> {
+    let mut owners = object.owner_references().iter();
+    let controls = owners.find(|owner| owner.controller == Some(true));
+    Cow::Borrowed(controls.map_or(NOBODY, |owner| &owner.uid))
+}
+
+impl<K> Owned<K>
+where
+    K: Resource<DynamicType: Eq + Hash + Clone + Send + Sync> + Clone + Send + Sync + 'static,
+{
+    /// `owner` says whom an object of this kind belongs to.
+    pub(super) fn new(store: Store<K>, kind: K::DynamicType, owner: OwnerOf<K>) -> Owned<K> {
+        Owned {
+            store,
+            kind,
+            owner,
+            of: Arc::default(),
+        }
     }
 
     /// What takes note of a change that the store has taken.
-    pub(super) fn notes(&self) -> impl FnMut(&Event<K>) + Send + 'static
-    where
-        K: Send + Sync,
-    {
+    pub(super) fn notes(&self) -> impl FnMut(&Event<K>) + Send + 'static {
         let (store, of) = (self.store.clone(), Arc::clone(&self.of));
+        let (kind, owner) = (self.kind.clone(), self.owner);
         move |event| {
             // Of a change that panicked midway at most an object is missing until it changes.
             let mut of = of.write().unwrap_or_else(PoisonError::into_inner);
+            let reference = |object: &K| ObjectRef::from_obj_with(object, kind.clone());
             let mut remove = |owner: &str, object: &K| {
                 if let Some(of_owner) = of.get_mut(owner) {
-                    of_owner.remove(&ObjectRef::from_obj(object));
+                    of_owner.remove(&reference(object));
                     if of_owner.is_empty() {
                         of.remove(owner);
                     }
@@ -39,14 +65,14 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Owned<K> {
             };
             match event {
                 Event::Apply(object) | Event::InitApply(object) => {
-                    let owner = controller(object);
+                    let owner = owner(object);
                     if owner != NOBODY {
                         remove(NOBODY, object);
                     }
-                    let of_owner = of.entry(owner.to_string()).or_default();
-                    of_owner.insert(ObjectRef::from_obj(object));
+                    let of_owner = of.entry(owner.into_owned()).or_default();
+                    of_owner.insert(reference(object));
                 }
-                Event::Delete(object) => remove(controller(object), object),
+                Event::Delete(object) => remove(&owner(object), object),
                 Event::Init => {}
                 // What went away while nobody watched was not told.
                 Event::InitDone => of.retain(|_, objects| {
@@ -57,31 +83,25 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Owned<K> {
         }
     }
 
-    /// Those that nobody controls.
-    pub(super) fn free(&self) -> Vec<Arc<K>> {
-        self.by(NOBODY)
-    }
-
-    /// Those that the object with this uid controls.
+    /// Those that belong to this one.
     pub(super) fn by(&self, owner: &str) -> Vec<Arc<K>> {
         let of = self.of.read().unwrap_or_else(PoisonError::into_inner);
         let objects = of.get(owner).into_iter().flatten();
         let objects = objects.filter_map(|object| self.store.get(object));
         objects
             // One that was let go, or made anew under the same name.
-            .filter(|object| controller(&**object) == owner)
+            .filter(|object| (self.owner)(object) == owner)
             .collect()
     }
 }
 
-/// The uid of whoever controls what nobody does.
-const NOBODY: &str = "";
-
-/// The uid of the owner that controls an object.
-fn controller<K: Resource>(object: &K) -> &str {
-    let mut owners = object.owner_references().iter();
-    let controls = owners.find(|owner| owner.controller == Some(true));
-    controls.map_or(NOBODY, |owner| &owner.uid)
+impl<K: Resource<DynamicType: Eq + Hash + Clone> + 'static> Owned<K> {
+    /// All that anything belongs to.
+    pub(super) fn owners(&self) -> Vec<String> {
+        let of = self.of.read().unwrap_or_else(PoisonError::into_inner);
+        let owners = of.keys().filter(|owner| *owner != NOBODY);
+        owners.cloned().collect()
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +125,7 @@ mod tests {
     /// The names of those of an owner after these events.
     fn after(events: Vec<Event<ReplicaSet>>, owner: &str) -> Vec<String> {
         let mut writer = Writer::new(());
-        let owned = Owned::new(writer.as_reader());
+        let owned = Owned::new(writer.as_reader(), (), controller);
         let mut notes = owned.notes();
         for event in events {
             writer.apply_watcher_event(&event);

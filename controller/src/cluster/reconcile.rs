@@ -257,7 +257,12 @@ impl<'a> Pass<'a> {
         if istio && watched.holds_istio() == Holding::Soon {
             return Ok(Look::Early);
         }
-        let unfit = analysis::trouble(watched, plan, &self.document);
+        // Nothing is analysed after an abort, and nothing may keep it from being carried out.
+        let aborted = self.status.get("abort") == Some(&Value::Bool(true));
+        let unfit = match aborted {
+            true => Vec::new(),
+            false => analysis::trouble(watched, plan, &self.document),
+        };
         let objects = match Objects::look(watched, plan) {
             Ok(objects) if unfit.is_empty() => objects,
             Ok(_) => return Ok(Look::Refused(unfit)),

@@ -85,6 +85,17 @@ pub(super) fn patch(
     }))
 }
 
+/// The merge patch that takes from a Service what it had for a Rollout.
+pub(super) fn given_back(service: &Service) -> Value {
+    let mut patch = json!({"metadata": {
+        "resourceVersion": service.resource_version(), "annotations": {MANAGED_BY: null},
+    }});
+    if selected(service).is_some() {
+        patch["spec"] = json!({"selector": {HASH_LABEL: null}});
+    }
+    patch
+}
+
 /// What is wrong with a Service that a field names; none if it will do.
 pub(super) fn trouble(
     service: Option<&Service>,

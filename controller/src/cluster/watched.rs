@@ -14,6 +14,8 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serin_core::revision::HASH_LABEL;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +24,8 @@ use std::time::Duration;
 use super::backoff::backoff;
 use super::metrics::objects::run::outline;
 use super::outage::Outage;
-use super::owned::Owned;
+use super::owned::{NOBODY, Owned, controller};
+use super::services::MANAGED_BY;
 use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
 
 /// Objects as they change; an object that is gone comes a last time.
@@ -44,14 +47,15 @@ pub(super) struct Watched {
     pub rollouts: Store<Rollout>,
     /// Those of Rollouts; of the specs of their pods no more than the images.
     sets: Owned<ReplicaSet>,
-    /// Names and selectors.
-    pub services: Store<Service>,
+    /// Names and selectors, by the Rollouts that they are managed by.
+    services: Owned<Service>,
     /// Without what their metrics ask for, and what came of it.
     runs: Owned<AnalysisRun>,
     pub templates: Store<AnalysisTemplate>,
     pub cluster_templates: Store<ClusterAnalysisTemplate>,
-    pub virtual_services: Store<DynamicObject>,
-    pub destination_rules: Store<DynamicObject>,
+    virtual_services: Owned<DynamicObject>,
+    /// By the Rollouts that they are managed by.
+    destination_rules: Owned<DynamicObject>,
     /// The kinds by which Istio's objects are kept.
     pub istio: Istio,
     /// Whether the API server was found not to serve them.
@@ -116,10 +120,22 @@ pub(super) fn watch(
         api(client, namespace),
         of_rollouts,
         forget_pod_spec,
+        controller,
     );
-    let (services, service_changes) =
-        held(&outage, api(client, namespace), all.clone(), forget_ports);
-    let (runs, run_changes) = owned(&outage, api(client, namespace), all.clone(), forget_metrics);
+    let (services, service_changes) = owned(
+        &outage,
+        api(client, namespace),
+        all.clone(),
+        forget_ports,
+        managed_by,
+    );
+    let (runs, run_changes) = owned(
+        &outage,
+        api(client, namespace),
+        all.clone(),
+        forget_metrics,
+        controller,
+    );
     let (templates, template_changes) = held(
         &outage,
         api(client, namespace),
@@ -194,7 +210,7 @@ impl Watched {
     /// Ends once everything that every Rollout needs is held; Istio may not be there at all.
     pub(super) fn ready(&self) -> BoxFuture<'static, ()> {
         let (rollouts, sets) = (self.rollouts.clone(), self.sets.store.clone());
-        let (services, runs) = (self.services.clone(), self.runs.store.clone());
+        let (services, runs) = (self.services.store.clone(), self.runs.store.clone());
         let (templates, shared) = (self.templates.clone(), self.cluster_templates.clone());
         async move {
             // An error says that the watch has ended, and with it the controller.
@@ -215,7 +231,7 @@ impl Watched {
 
     /// ReplicaSets of Rollouts that nobody controls.
     pub(super) fn free_sets(&self) -> Vec<Arc<ReplicaSet>> {
-        self.sets.free()
+        self.sets.by(NOBODY)
     }
 
     /// The analysis runs of a Rollout.
@@ -223,21 +239,40 @@ impl Watched {
         self.runs.by(&rollout.uid().unwrap_or_default())
     }
 
+    /// The Services that a Rollout manages.
+    pub(super) fn services_of(&self, namespace: &str, rollout: &str) -> Vec<Arc<Service>> {
+        self.services.by(&manager(namespace, rollout))
+    }
+
+    /// The DestinationRules that a Rollout manages.
+    pub(super) fn rules_of(&self, namespace: &str, rollout: &str) -> Vec<Arc<DynamicObject>> {
+        self.destination_rules.by(&manager(namespace, rollout))
+    }
+
+    /// The Rollouts that manage anything, by namespace and name.
+    pub(super) fn managers(&self) -> BTreeSet<(String, String)> {
+        let all = [self.services.owners(), self.destination_rules.owners()].concat();
+        let names = all.iter().filter_map(|name| name.split_once('/'));
+        let names = names.map(|(namespace, name)| (namespace.to_string(), name.to_string()));
+        names.collect()
+    }
+
     /// A Service by its name.
     pub(super) fn service(&self, namespace: &str, name: &str) -> Option<Arc<Service>> {
-        self.services.get(&ObjectRef::new(name).within(namespace))
+        let name = ObjectRef::new(name).within(namespace);
+        self.services.store.get(&name)
     }
 
     /// A VirtualService by its name.
     pub(super) fn virtual_service(&self, namespace: &str, name: &str) -> Option<Value> {
         let kind = self.istio.virtual_service.clone();
-        istio_object(&self.virtual_services, kind, namespace, name)
+        istio_object(&self.virtual_services.store, kind, namespace, name)
     }
 
     /// A DestinationRule by its name.
     pub(super) fn destination_rule(&self, namespace: &str, name: &str) -> Option<Value> {
         let kind = self.istio.destination_rule.clone();
-        istio_object(&self.destination_rules, kind, namespace, name)
+        istio_object(&self.destination_rules.store, kind, namespace, name)
     }
 
     /// Whether Istio's objects are held.
@@ -246,7 +281,7 @@ impl Watched {
             let ready = store.wait_until_ready().now_or_never();
             ready.is_some_and(|ready| ready.is_ok())
         };
-        if listed(&self.virtual_services) && listed(&self.destination_rules) {
+        if listed(&self.virtual_services.store) && listed(&self.destination_rules.store) {
             Holding::Held
         } else if self.without_istio.load(Ordering::Relaxed) {
             Holding::Never
@@ -264,6 +299,22 @@ fn istio_object(
 ) -> Option<Value> {
     let object = store.get(&ObjectRef::new_with(name, kind).within(namespace))?;
     serde_json::to_value(&*object).ok()
+}
+
+/// The Rollout that an object is managed by.
+fn managed_by<K: Resource>(object: &K) -> Cow<'_, str> {
+    let annotations = object.meta().annotations.as_ref();
+    let rollout = annotations.and_then(|annotations| annotations.get(MANAGED_BY));
+    let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+    match rollout {
+        Some(rollout) => manager(namespace, rollout).into(),
+        None => NOBODY.into(),
+    }
+}
+
+/// How a Rollout is told apart as one that manages.
+fn manager(namespace: &str, rollout: &str) -> String {
+    format!("{namespace}/{rollout}")
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -320,18 +371,19 @@ where
     (store, told(outage, events.touched_objects()))
 }
 
-/// The same, found by who controls them.
+/// The same, found by whom they belong to.
 fn owned<K>(
     outage: &Arc<Outage>,
     api: Api<K>,
     config: watcher::Config,
     forget: impl FnMut(&mut K) + Send + 'static,
+    owner: fn(&K) -> Cow<'_, str>,
 ) -> (Owned<K>, Changes<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let writer = Writer::new(());
-    let owned = Owned::new(writer.as_reader());
+    let owned = Owned::new(writer.as_reader(), (), owner);
     let events = reflected(api, config, forget, writer).inspect_ok(owned.notes());
     (owned, told(outage, events.touched_objects()))
 }
@@ -356,9 +408,9 @@ fn held_istio(
     namespace: Option<&str>,
     kind: &ApiResource,
     without: &Arc<AtomicBool>,
-) -> (Store<DynamicObject>, Changes<DynamicObject>) {
+) -> (Owned<DynamicObject>, Changes<DynamicObject>) {
     let writer = Writer::new(kind.clone());
-    let store = writer.as_reader();
+    let owned = Owned::new(writer.as_reader(), kind.clone(), managed_by);
     let api = match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
         None => Api::all_with(client.clone(), kind),
@@ -367,11 +419,10 @@ fn held_istio(
     let events = stream::once(async move { until_served(&client, &kind, &without).await })
         .flat_map(move |()| watcher(api.clone(), watcher::Config::default()))
         .backoff(backoff())
-        .modify(|object: &mut DynamicObject| forget_managers(&mut object.metadata));
-    (
-        store,
-        told(outage, events.reflect(writer).touched_objects()),
-    )
+        .modify(|object: &mut DynamicObject| forget_managers(&mut object.metadata))
+        .reflect(writer)
+        .inspect_ok(owned.notes());
+    (owned, told(outage, events.touched_objects()))
 }
 
 async fn until_served(client: &Client, kind: &ApiResource, without: &AtomicBool) {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::place::{Kind, Place};
-use super::rule::MANAGED_BY;
+use crate::cluster::services::MANAGED_BY;
 
 /// An object that is not as the Rollout says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,9 +5,7 @@ use serin_core::plan::DestinationRuleRef;
 use serin_core::revision::HASH_LABEL;
 
 use super::refusal::{Cause, Refusal, names_in};
-
-/// Says on an object which Rollout writes it, as with Argo Rollouts.
-pub(super) const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
+use crate::cluster::services::MANAGED_BY;
 
 /// The DestinationRule as it is to be, with the template hashes of the versions; equal to `object`
 /// where nothing is to change. A hash that is empty, of a version that is not there yet, leaves
@@ -33,6 +31,20 @@ pub fn destination_rule(
             cause,
         }
     })
+}
+
+/// The DestinationRule without what was written for a Rollout, which it is for no more.
+pub fn given_back(object: &Value) -> Value {
+    let mut after = object.clone();
+    let subsets = after.pointer_mut("/spec/subsets");
+    for subset in subsets.and_then(Value::as_array_mut).into_iter().flatten() {
+        let labels = subset.pointer_mut("/labels").and_then(Value::as_object_mut);
+        labels.and_then(|labels| labels.remove(HASH_LABEL));
+    }
+    let annotations = after.pointer_mut("/metadata/annotations");
+    let annotations = annotations.and_then(Value::as_object_mut);
+    annotations.and_then(|annotations| annotations.remove(MANAGED_BY));
+    after
 }
 
 fn written(object: &Value, subsets: [(&str, &str); 2], rollout: &str) -> Result<Value, Cause> {

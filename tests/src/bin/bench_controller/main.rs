@@ -141,8 +141,13 @@ fn since(contender: Contender, counted: &BTreeMap<String, f64>) -> f64 {
     for (key, before) in counted {
         *requests.entry(key.clone()).or_default() -= before;
     }
-    requests.retain(|_, count| *count != 0.0);
-    eprintln!("{}: {requests:?}", contender.name());
+    let mut verbs: BTreeMap<&str, f64> = BTreeMap::new();
+    for (key, count) in &requests {
+        *verbs
+            .entry(key.split(' ').next().unwrap_or_default())
+            .or_default() += count;
+    }
+    eprintln!("{}: {verbs:?}", contender.name());
     requests.values().sum()
 }
 

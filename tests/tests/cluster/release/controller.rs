@@ -193,6 +193,14 @@ impl<'c> World<'c> {
         self.cluster.ask("GET", &path, JSON, None).await
     }
 
+    /// A Service or one of Istio's objects, without what is known of who wrote which field.
+    pub(super) async fn given(&self, kind: &str, name: &str) -> Value {
+        let group = if kind == "services" { "/api/v1" } else { ISTIO };
+        let mut object = self.get(group, &format!("{kind}/{name}")).await;
+        object["metadata"]["managedFields"].take();
+        object
+    }
+
     pub(super) async fn rollout(&self) -> Value {
         self.get(ARGO, "rollouts/shop").await
     }

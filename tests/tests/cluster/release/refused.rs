@@ -136,7 +136,18 @@ async fn an_analysis_that_cannot_begin_is_told_before_the_release(cluster: &Clus
     cluster.ask("DELETE", &path, JSON, None).await;
     refused(missing).await;
     assert_eq!(world.pods().await, pods);
+    let sends = async || world.virtual_service().await["spec"]["http"][0]["route"].clone();
+    assert_eq!(sends().await[1]["weight"], 50);
+    // None the less it can be taken back.
+    world.plugin(&["abort", "shop"]);
+    let aborted = world.until("it is taken back", |rollout| {
+        let message = rollout["status"]["message"].as_str().unwrap_or_default();
+        message.contains("RolloutAborted") && is_in(rollout, "Degraded")
+    });
+    aborted.await;
+    assert_eq!(sends().await[1]["weight"], 0);
     world.apply(&outer.to_string()).await;
+    world.plugin(&["retry", "rollout", "shop"]);
     world.until_paused_at(1).await;
     world.plugin(&["promote", "shop"]);
     world.until_phase("Healthy").await;

@@ -2,18 +2,19 @@
 
 use serde_json::{Value, json};
 use serin_tests::cluster::traffic::Traffic;
-use serin_tests::cluster::{Cluster, MERGE, wait_for};
+use serin_tests::cluster::{Cluster, JSON, MERGE, wait_for};
 use std::time::Duration;
 
 use super::controller::{ARGO, World};
 use super::flow::{caller, host, no_failure};
-use super::manifests::{by_host, rollout, service};
+use super::manifests::{by_host, by_subset, rollout, service, subsets};
 use crate::shop::PATIENCE;
 use crate::trial::trials;
 
 trials![
     a_controller_killed_again_and_again_comes_to_the_same_end,
     what_someone_undoes_by_hand_is_put_back,
+    what_a_rollout_no_longer_names_is_given_back,
 ];
 
 fn canary(last: &Value) -> Value {
@@ -130,5 +131,76 @@ async fn put_back(world: &World<'_>, what: &str, is: impl AsyncFn() -> bool) {
     wait_for(&format!("{what} is put back"), PATIENCE, async || {
         if is().await { Ok(()) } else { Err(world.log()) }
     })
+    .await;
+}
+
+async fn what_a_rollout_no_longer_names_is_given_back(cluster: &Cluster) {
+    let mut world = World::alone(cluster, "letgo").await;
+    let canary = json!({
+        "stableService": "shop", "canaryService": "shop-canary",
+        "trafficRouting": {"istio": {
+            "virtualService": {"name": "shop"},
+            "destinationRule": {"name": "shop", "canarySubsetName": "canary",
+                "stableSubsetName": "stable"},
+        }},
+        "steps": [{"setWeight": 50}, {"pause": {}}],
+    });
+    let alone = json!({"stableService": "shop", "steps": [{"setWeight": 50}, {"pause": {}}]});
+    let ground = [
+        service("shop"),
+        service("shop-canary"),
+        by_subset(),
+        subsets(),
+        rollout("v1", 1, &canary),
+    ];
+    world.stand(&ground).await;
+    for (kind, name) in [("services", "shop-canary"), ("destinationrules", "shop")] {
+        let object = world.given(kind, name).await;
+        let text = object.to_string();
+        assert!(text.contains("rollouts-pod-template-hash"), "{text}");
+        let annotation = "argo-rollouts.argoproj.io/managed-by-rollouts";
+        assert_eq!(object["metadata"]["annotations"][annotation], "shop");
+    }
+    // The manifest names them no more.
+    world.apply(&rollout("v1", 1, &alone).to_string()).await;
+    until_given_back(&world, "services", "shop-canary", &service("shop-canary")).await;
+    until_given_back(&world, "destinationrules", "shop", &subsets()).await;
+    let stable = world.given("services", "shop").await["spec"]["selector"].clone();
+    assert!(stable["rollouts-pod-template-hash"].is_string(), "{stable}");
+    // The Rollout is gone.
+    let path = format!("{ARGO}/namespaces/{}/rollouts/shop", world.namespace);
+    cluster.ask("DELETE", &path, JSON, None).await;
+    until_given_back(&world, "services", "shop", &service("shop")).await;
+    // It went while nobody looked.
+    world.stand(&[rollout("v1", 1, &canary)]).await;
+    world.kill().await;
+    cluster.ask("DELETE", &path, JSON, None).await;
+    world.start().await;
+    for name in ["shop", "shop-canary"] {
+        until_given_back(&world, "services", name, &service(name)).await;
+    }
+    until_given_back(&world, "destinationrules", "shop", &subsets()).await;
+}
+
+/// Waits until an object selects what it did as it was written, and nobody manages it.
+async fn until_given_back(world: &World<'_>, kind: &str, name: &str, written: &Value) {
+    wait_for(
+        &format!("{kind} {name} is given back"),
+        PATIENCE,
+        async || {
+            let object = world.given(kind, name).await;
+            let selects = |object: &Value| {
+                (
+                    object["spec"]["selector"].clone(),
+                    object["spec"]["subsets"].clone(),
+                )
+            };
+            let free = !object.to_string().contains("managed-by-rollouts\":\"shop");
+            match selects(&object) == selects(written) && free {
+                true => Ok(()),
+                false => Err(format!("{object}\n{}", world.log())),
+            }
+        },
+    )
     .await;
 }
