@@ -181,7 +181,7 @@ async fn keep(
     let of = related::Related::new(rollouts.clone());
     let controller = Controller::for_stream(rollout_changes, rollouts)
         .with_config(Config::default().concurrency(AT_ONCE))
-        .owns_stream(sets)
+        .watches_stream(sets, of.sets())
         .owns_stream(runs)
         .watches_stream(services, of.services())
         .watches_stream(templates, of.templates())

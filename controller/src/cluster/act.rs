@@ -9,8 +9,6 @@ mod restarts;
 mod runs;
 mod scale;
 
-pub(super) use scale::Made;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,6 +21,7 @@ use serin_core::plan::{Plan, WorkloadKind};
 use serin_core::step::Decision;
 use serin_core::workload::deployment_replicas;
 
+use super::analysis::Unfit;
 use super::context::ROLLOUT;
 use super::identity::Version;
 use super::memory::Asked;
@@ -46,10 +45,15 @@ pub(super) struct Acting<'a> {
     pub version: &'a Version,
     /// Pods by template hash.
     pub pods: &'a BTreeMap<String, Pods>,
+    /// Analyses that cannot begin.
+    pub unfit: &'a [Unfit],
 }
 
 /// How long until endpoints are looked for again.
 const SOON: Duration = Duration::from_millis(100);
+
+/// How long until a write that is not seen is looked for again.
+const LATE: Duration = Duration::from_secs(5);
 
 impl Acting<'_> {
     /// Acts; when to act again although nothing changes.
@@ -78,7 +82,7 @@ impl Acting<'_> {
             waits |= self.select(name, hash).await?;
         }
         if waits {
-            return Ok(None);
+            return Ok(Some(LATE));
         }
         let writes = match self.objects.writes(self.plan, self.asked) {
             Ok(writes) => writes,
@@ -96,12 +100,12 @@ impl Acting<'_> {
                 return Ok(Some(SOON));
             }
             self.write(write).await?;
-            return Ok(None);
+            return Ok(Some(LATE));
         }
         for write in &writes {
             self.write(write).await?;
         }
-        Ok(None)
+        Ok((!writes.is_empty()).then_some(LATE))
     }
 
     /// Makes a Service select a version; whether that was needed.

@@ -10,38 +10,60 @@ use serde_json::{Value, json};
 use serin_core::plan::Plan;
 
 use super::reconcile::{Pass, PassError};
-use super::sets;
+use super::{owned, sets};
 
 impl Pass<'_> {
     /// Adopts those whose name and labels are those of a version of the Rollout; whether there were
-    /// any, and what is held does not show it yet.
+    /// any, and what is held does not show it yet. One that cannot be adopted keeps nothing else from
+    /// being done.
     pub(super) async fn adopt(&self, plan: &Plan, selector: &Value) -> Result<bool, PassError> {
         let free = self.context.watched.free_sets();
         let free: Vec<_> = free
             .iter()
-            .filter(|set| is_version_of(plan, selector, set))
+            .filter(|set| self.may_adopt(plan, selector, set))
             .collect();
         // Whatever a Rollout that is gone adopts goes with it.
         if free.is_empty() || !self.is_there().await? {
             return Ok(false);
         }
-        let api: Api<ReplicaSet> = Api::namespaced(self.context.client.clone(), &plan.namespace);
-        for set in &free {
-            let mut owners = json!(set.owner_references());
-            if let Some(owners) = owners.as_array_mut() {
-                owners.push(sets::owner(plan, self.uid));
-            }
-            let patch = json!({"metadata": {
-                "resourceVersion": set.resource_version(), "ownerReferences": owners,
-            }});
+        let mut adopted = false;
+        for set in free {
             let name = set.name_any();
-            let patched = api
-                .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
-                .await;
-            patched.map_err(PassError::api(format!("adopt ReplicaSet {name}")))?;
-            tracing::info!(rollout = plan.name, set = name, "adopted");
+            match self.own(plan, set).await {
+                Ok(()) => {
+                    adopted = true;
+                    tracing::info!(rollout = plan.name, set = name, "adopted");
+                }
+                Err(kube::Error::Api(status)) => {
+                    let why = &status.message;
+                    tracing::warn!(rollout = plan.name, set = name, why, "not adopted");
+                }
+                Err(error) => {
+                    return Err(PassError::api(format!("adopt ReplicaSet {name}"))(error));
+                }
+            }
         }
-        Ok(true)
+        Ok(adopted)
+    }
+
+    async fn own(&self, plan: &Plan, set: &ReplicaSet) -> kube::Result<()> {
+        let mut owners = json!(set.owner_references());
+        if let Some(owners) = owners.as_array_mut() {
+            owners.push(sets::owner(plan, self.uid));
+        }
+        let patch = json!({"metadata": {
+            "resourceVersion": set.resource_version(), "ownerReferences": owners,
+        }});
+        let client = self.context.client.clone();
+        let api: Api<ReplicaSet> = Api::namespaced(client, &plan.namespace);
+        let (name, params) = (set.name_any(), PatchParams::default());
+        api.patch(&name, &params, &Patch::Merge(&patch)).await?;
+        Ok(())
+    }
+
+    /// Whether a ReplicaSet is a version of the Rollout that nobody controls.
+    pub(super) fn may_adopt(&self, plan: &Plan, selector: &Value, set: &ReplicaSet) -> bool {
+        owned::controller(set) == owned::NOBODY && is_version_of(plan, selector, set)
     }
 
     /// Whether the API server has the Rollout now, and nobody has deleted it.

@@ -16,7 +16,7 @@ mod ttl;
 pub use measuring::run;
 
 pub(super) use object::{Making, object, seen, surplus};
-pub(super) use referred::{templates, trouble};
+pub(super) use referred::{Unfit, ahead, templates, unfit};
 
 use kube::Client;
 

@@ -29,7 +29,7 @@ impl Condition {
     }
 
     /// That the manifest cannot be carried out, and why.
-    pub(super) fn invalid(why: &str) -> Condition {
+    pub(super) fn invalid(why: impl Into<String>) -> Condition {
         Condition::new(INVALID, true, INVALID, why)
     }
 }
@@ -102,8 +102,11 @@ fn progressing(why: &Why, set: &str) -> Condition {
     Condition::new("Progressing", holds, reason, message)
 }
 
-/// The list with these conditions in the place of those of the same type; others stay. A manifest
-/// that can be carried out has no [`INVALID`] condition.
+/// That something keeps the ReplicaSets from being as they should.
+pub(super) const FAILURE: &str = "ReplicaFailure";
+
+/// The list with these conditions in the place of those of the same type; others stay, but those of
+/// trouble that is over.
 pub(super) fn merged(before: &[Value], wanted: &[Condition], now: &str) -> Vec<Value> {
     let kind = |value: &Value| {
         value
@@ -114,7 +117,10 @@ pub(super) fn merged(before: &[Value], wanted: &[Condition], now: &str) -> Vec<V
     let wants = |name: &str| wanted.iter().any(|condition| condition.kind == name);
     let mut list: Vec<Value> = before
         .iter()
-        .filter(|value| kind(value).is_some_and(|name| name != INVALID || wants(INVALID)))
+        .filter(|value| {
+            let trouble = |name: &str| [INVALID, FAILURE].contains(&name);
+            kind(value).is_some_and(|name| !trouble(&name) || wants(&name))
+        })
         .cloned()
         .collect();
     for condition in wanted {

@@ -36,8 +36,8 @@ pub(super) struct Context {
 /// Notes on one Rollout.
 #[derive(Debug, Default)]
 struct Notes {
-    /// The resource versions that were written last, by object.
-    written: HashMap<String, u64>,
+    /// The resource versions that were written last, by object, and when.
+    written: HashMap<String, (u64, Instant)>,
     /// Since when the objects show what was asked for.
     shown: Option<(Asked, Instant)>,
     /// What the log was told last.
@@ -49,6 +49,9 @@ struct Notes {
     /// When what could wait is to be written.
     postponed: Option<Instant>,
 }
+
+/// How long a write may take to be seen.
+const SHOWS: Duration = Duration::from_secs(30);
 
 /// The Rollout itself, among the objects that are written.
 pub(super) const ROLLOUT: &str = "Rollout";
@@ -106,18 +109,20 @@ impl Context {
     /// Takes note of the resource version that a write of an object came to.
     pub(super) fn wrote(&self, uid: &str, object: &str, version: Option<&str>) {
         if let Some(version) = version.and_then(|version| version.parse().ok()) {
+            let written = (version, Instant::now());
             self.note(uid, |notes| {
-                notes.written.insert(object.to_string(), version)
+                notes.written.insert(object.to_string(), written)
             });
         }
     }
 
-    /// Whether what is held of an object is older than what was written of it last.
+    /// Whether what is held of an object is older than what was written of it last. A write that is
+    /// long ago does not count: versions start anew where a cluster is restored.
     pub(super) fn is_behind(&self, uid: &str, object: &str, version: Option<&str>) -> bool {
         let version: Option<u64> = version.and_then(|version| version.parse().ok());
-        self.note(uid, |notes| {
-            let written = notes.written.get(object);
-            matches!((written, version), (Some(written), Some(version)) if version < *written)
+        self.note(uid, |notes| match (notes.written.get(object), version) {
+            (Some((written, at)), Some(version)) => version < *written && at.elapsed() < SHOWS,
+            _ => false,
         })
     }
 
@@ -147,11 +152,13 @@ impl Context {
     }
 
     /// Those of these notices that the last ones did not have.
-    pub(super) fn news_of(&self, uid: &str, notices: &[String]) -> Vec<String> {
+    pub(super) fn news_of(&self, uid: &str, notices: Vec<String>) -> Vec<String> {
         self.note(uid, |notes| {
-            let before = std::mem::replace(&mut notes.noticed, notices.to_vec());
-            let news = notices.iter().filter(|notice| !before.contains(notice));
-            news.cloned().collect()
+            let before = std::mem::replace(&mut notes.noticed, notices);
+            let news = notes.noticed.iter();
+            news.filter(|notice| !before.contains(notice))
+                .cloned()
+                .collect()
         })
     }
 

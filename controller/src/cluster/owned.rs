@@ -15,13 +15,44 @@ pub(super) struct Owned<K: Resource<DynamicType: Eq + Hash + Clone> + 'static> {
     pub store: Store<K>,
     kind: K::DynamicType,
     owner: OwnerOf<K>,
-    of: Arc<RwLock<HashMap<String, Objects<K>>>>,
+    index: Arc<RwLock<Index<K>>>,
 }
 
 /// Says whom an object belongs to.
 type OwnerOf<K> = fn(&K) -> Cow<'_, str>;
 
-type Objects<K> = HashSet<ObjectRef<K>>;
+/// Whom each object belongs to, and what belongs to each.
+struct Index<K: Resource<DynamicType: Eq + Hash + Clone> + 'static> {
+    owners: HashMap<ObjectRef<K>, String>,
+    of: HashMap<String, HashSet<ObjectRef<K>>>,
+}
+
+impl<K: Resource<DynamicType: Eq + Hash + Clone> + 'static> Index<K> {
+    fn add(&mut self, object: ObjectRef<K>, owner: &str) {
+        if self
+            .owners
+            .get(&object)
+            .is_none_or(|before| before != owner)
+        {
+            self.remove(&object);
+            self.owners.insert(object.clone(), owner.to_string());
+            let of_owner = self.of.entry(owner.to_string()).or_default();
+            of_owner.insert(object);
+        }
+    }
+
+    fn remove(&mut self, object: &ObjectRef<K>) {
+        let Some(owner) = self.owners.remove(object) else {
+            return;
+        };
+        if let Some(of_owner) = self.of.get_mut(&owner) {
+            of_owner.remove(object);
+            if of_owner.is_empty() {
+                self.of.remove(&owner);
+            }
+        }
+    }
+}
 
 /// Whom that belongs to which is nobody's.
 pub(super) const NOBODY: &str = "";
@@ -43,50 +74,43 @@ where
             store,
             kind,
             owner,
-            of: Arc::default(),
+            index: Arc::new(RwLock::new(Index {
+                owners: HashMap::new(),
+                of: HashMap::new(),
+            })),
         }
     }
 
     /// What takes note of a change that the store has taken.
     pub(super) fn notes(&self) -> impl FnMut(&Event<K>) + Send + 'static {
-        let (store, of) = (self.store.clone(), Arc::clone(&self.of));
+        let (store, index) = (self.store.clone(), Arc::clone(&self.index));
         let (kind, owner) = (self.kind.clone(), self.owner);
         move |event| {
             // Of a change that panicked midway at most an object is missing until it changes.
-            let mut of = of.write().unwrap_or_else(PoisonError::into_inner);
+            let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
             let reference = |object: &K| ObjectRef::from_obj_with(object, kind.clone());
-            let mut remove = |owner: &str, object: &K| {
-                if let Some(of_owner) = of.get_mut(owner) {
-                    of_owner.remove(&reference(object));
-                    if of_owner.is_empty() {
-                        of.remove(owner);
-                    }
-                }
-            };
             match event {
                 Event::Apply(object) | Event::InitApply(object) => {
-                    let owner = owner(object);
-                    if owner != NOBODY {
-                        remove(NOBODY, object);
-                    }
-                    let of_owner = of.entry(owner.into_owned()).or_default();
-                    of_owner.insert(reference(object));
+                    index.add(reference(object), &owner(object));
                 }
-                Event::Delete(object) => remove(&owner(object), object),
+                Event::Delete(object) => index.remove(&reference(object)),
                 Event::Init => {}
                 // What went away while nobody watched was not told.
-                Event::InitDone => of.retain(|_, objects| {
-                    objects.retain(|object| store.get(object).is_some());
-                    !objects.is_empty()
-                }),
+                Event::InitDone => {
+                    let gone = index.owners.keys();
+                    let gone = gone.filter(|object| store.get(object).is_none()).cloned();
+                    for object in gone.collect::<Vec<_>>() {
+                        index.remove(&object);
+                    }
+                }
             }
         }
     }
 
     /// Those that belong to this one.
     pub(super) fn by(&self, owner: &str) -> Vec<Arc<K>> {
-        let of = self.of.read().unwrap_or_else(PoisonError::into_inner);
-        let objects = of.get(owner).into_iter().flatten();
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let objects = index.of.get(owner).into_iter().flatten();
         let objects = objects.filter_map(|object| self.store.get(object));
         objects
             // One that was let go, or made anew under the same name.
@@ -98,8 +122,8 @@ where
 impl<K: Resource<DynamicType: Eq + Hash + Clone> + 'static> Owned<K> {
     /// All that anything belongs to.
     pub(super) fn owners(&self) -> Vec<String> {
-        let of = self.of.read().unwrap_or_else(PoisonError::into_inner);
-        let owners = of.keys().filter(|owner| *owner != NOBODY);
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let owners = index.of.keys().filter(|owner| *owner != NOBODY);
         owners.cloned().collect()
     }
 }

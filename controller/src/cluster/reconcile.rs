@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
 use serin_core::plan::{Plan, Router, Workload, WorkloadRef};
 use serin_core::revision::HASH_LABEL;
-use serin_core::step::{Decision, Observation, RunSeen, SetSeen, Traffic, step};
+use serin_core::step::{Observation, RunSeen, SetSeen, State, Traffic, step};
 use serin_core::time::Timestamp;
 
-use super::act::{Acting, Made};
+use super::act::Acting;
+use super::analysis::Unfit;
 use super::context::{Context, ROLLOUT};
 use super::identity::{self, IdentityError, Version};
 use super::memory::{self, Asked, Memory, Origin};
@@ -80,6 +82,9 @@ impl PassError {
 
 /// How long until a pass that came too early is tried again.
 const SOON: Duration = Duration::from_millis(50);
+
+/// How long until a Rollout that is refused is looked at again although nothing changes.
+const REFUSED: Duration = Duration::from_secs(20);
 
 /// One pass over one Rollout.
 ///
@@ -257,16 +262,9 @@ impl<'a> Pass<'a> {
         if istio && watched.holds_istio() == Holding::Soon {
             return Ok(Look::Early);
         }
-        // Nothing is analysed after an abort, and nothing may keep it from being carried out.
-        let aborted = self.status.get("abort") == Some(&Value::Bool(true));
-        let unfit = match aborted {
-            true => Vec::new(),
-            false => analysis::trouble(watched, plan, &self.document),
-        };
         let objects = match Objects::look(watched, plan) {
-            Ok(objects) if unfit.is_empty() => objects,
-            Ok(_) => return Ok(Look::Refused(unfit)),
-            Err(why) => return Ok(Look::Refused([why, unfit].concat())),
+            Ok(objects) => objects,
+            Err(why) => return Ok(Look::Refused(why)),
         };
         if self.adopt(plan, selector).await? {
             return Ok(Look::Early);
@@ -321,6 +319,13 @@ impl<'a> Pass<'a> {
         seen: &Seen,
     ) -> Result<Option<Duration>, PassError> {
         let (mut memory, mut spreading) = self.remember(plan, seen);
+        let unfit = analysis::unfit(&self.context.watched, plan, &self.document);
+        let why = |unfit: &Unfit| unfit.why.clone();
+        if !unfit.is_empty() && begins(&memory.state, &seen.version.hash) {
+            return self
+                .refuse(&unfit.iter().map(why).collect::<Vec<_>>())
+                .await;
+        }
         let overtaken = memory.asked.as_ref().map(|asked| &asked.traffic) != memory.known.as_ref()
             || spreading.is_none() && memory.known.is_some();
         let observation = Observation {
@@ -343,6 +348,15 @@ impl<'a> Pass<'a> {
         memory.state = decision.state.clone();
         memory.asked = Some(asked.clone());
 
+        // A release that is under way is taken back, scaled and told of as any other.
+        let is_begun = |step: Option<usize>| {
+            let mut runs = decision.runs.iter();
+            runs.any(|run| run.step == step && seen.runs.contains_key(&run.name))
+        };
+        let ahead = analysis::ahead(&unfit, &decision.state, is_begun);
+        let stuck = ahead.iter().map(|unfit| &*unfit.why);
+        let stuck = (!ahead.is_empty()).then(|| stuck.collect::<Vec<_>>().join("; "));
+
         let acting = Acting {
             pass: self,
             plan,
@@ -353,26 +367,31 @@ impl<'a> Pass<'a> {
             objects: &seen.objects,
             version: &seen.version,
             pods: &seen.pods,
+            unfit: &unfit,
         };
-        let made = acting.make_version().await;
-        if let Ok(Made::Refused(why)) = made {
-            return self.refuse(&[why]).await;
-        }
-        let told_later = self
-            .store(plan, selector, source, seen, &decision, &memory)
-            .await?;
-        tell::notices(self, plan);
+        let generation = |metadata: &ObjectMeta| metadata.generation.unwrap_or(0);
+        let after = status::status(&Facts {
+            plan,
+            decision: &decision,
+            memory: &memory,
+            before: &self.status,
+            generation: generation(&self.rollout.metadata),
+            workload_generation: source.map(|source| generation(&source.object.metadata)),
+            pods: &seen.pods,
+            runs: &seen.runs,
+            selector: selector_text(selector),
+            failure: self.context.failure(self.uid),
+            unfit: stuck,
+            now: self.now,
+        });
+        let told_later = self.store(after).await?;
+        let notices = unfit.iter().map(why);
+        tell::notices(self, notices.chain(plan.notices.iter().cloned()).collect());
         tell::tell(self, &decision);
         if let Some(moved) = moved {
             tell::event(self, "TrafficWeightUpdated", &moved);
         }
-        // Whatever failed there must not keep traffic from being taken back.
-        if let Ok(Made::Created(created)) = &made {
-            tell::event(self, "NewReplicaSetCreated", created);
-        }
-        let acted = acting.act().await;
-        made?;
-        let later = acted?;
+        let later = acting.act().await?;
         let spreading = spreading.filter(|left| !left.is_zero());
         Ok([decision.look_again, spreading, later, told_later]
             .into_iter()
@@ -421,30 +440,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Writes the status, if it says something else; when to write what can wait.
-    async fn store(
-        &self,
-        plan: &Plan,
-        selector: &Value,
-        source: Option<&Source>,
-        seen: &Seen,
-        decision: &Decision,
-        memory: &Memory,
-    ) -> Result<Option<Duration>, PassError> {
-        let facts = Facts {
-            plan,
-            decision,
-            memory,
-            before: &self.status,
-            generation: self.rollout.metadata.generation.unwrap_or(0),
-            workload_generation: source
-                .map(|source| source.object.metadata.generation.unwrap_or(0)),
-            pods: &seen.pods,
-            runs: &seen.runs,
-            selector: selector_text(selector),
-            failure: self.context.failure(self.uid),
-            now: self.now,
-        };
-        let after = status::status(&facts);
+    async fn store(&self, after: Map<String, Value>) -> Result<Option<Duration>, PassError> {
         let can_wait = status::can_wait(&self.status, &after);
         if let Some(left) = self.context.postponed(self.uid, can_wait) {
             return Ok(Some(left));
@@ -463,7 +459,8 @@ impl<'a> Pass<'a> {
         if self.context.is_news(self.uid, &why) {
             tell::refused(self, &why);
         }
-        Ok(None)
+        // What admission refuses changes without a sign, as with Argo Rollouts.
+        Ok(Some(REFUSED))
     }
 
     /// Writes a status over the one that was read; nothing if they are the same.
@@ -492,6 +489,11 @@ impl<'a> Pass<'a> {
         let namespace = self.rollout.namespace().unwrap_or_default();
         Api::namespaced(self.context.client.clone(), &namespace)
     }
+}
+
+/// Whether a version begins a release: those under way go on, and what is stable needs no steps.
+fn begins(state: &State, hash: &str) -> bool {
+    state.current.is_empty() || ![&*state.current, &*state.stable].contains(&hash)
 }
 
 /// Where no router moves traffic, stable's pods get it.

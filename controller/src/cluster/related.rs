@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DynamicObject, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt as _};
 use serde_json::Value;
 
+use super::sets;
 use crate::api::{AnalysisTemplate, ClusterAnalysisTemplate, Free, Rollout};
 
 /// Finds the Rollouts that name an object.
@@ -22,6 +23,11 @@ type Found = Vec<ObjectRef<Rollout>>;
 impl Related {
     pub(super) fn new(rollouts: Store<Rollout>) -> Related {
         Related { rollouts }
+    }
+
+    /// The Rollout that controls a ReplicaSet or, if nobody does, the one that it is named after.
+    pub(super) fn sets(&self) -> impl Fn(ReplicaSet) -> Found + Send + Sync + use<> {
+        |set| rollout_of(&set).into_iter().collect()
     }
 
     pub(super) fn services(&self) -> impl Fn(Service) -> Found + Send + Sync + use<> {
@@ -89,6 +95,20 @@ impl Named<'_> {
     fn beside(&self, rollout: &Rollout) -> bool {
         self.namespace == rollout.metadata.namespace.as_deref()
     }
+}
+
+fn rollout_of(set: &ReplicaSet) -> Option<ObjectRef<Rollout>> {
+    let mut owners = set.owner_references().iter();
+    let owner = owners.find(|owner| owner.controller == Some(true));
+    let name = match owner {
+        Some(owner) => (owner.kind == "Rollout").then(|| owner.name.clone())?,
+        None => {
+            let name = set.name_any();
+            let hash = sets::hash_of(set)?;
+            name.strip_suffix(hash)?.strip_suffix('-')?.to_string()
+        }
+    };
+    Some(ObjectRef::new(&name).within(&set.namespace()?))
 }
 
 fn canary(rollout: &Rollout) -> Option<&Value> {
@@ -213,5 +233,27 @@ mod tests {
             &rollout,
             &named("AnalysisTemplate", "other", "errors")
         ));
+    }
+
+    #[test]
+    fn a_replicaset_leads_to_who_controls_it_or_is_named_like_it() {
+        let set = |owner: Value| -> Option<String> {
+            let owners = if owner.is_null() {
+                json!([])
+            } else {
+                json!([owner])
+            };
+            let set = json!({
+                "metadata": {"name": "shop-abc", "namespace": "web", "ownerReferences": owners,
+                    "labels": {"rollouts-pod-template-hash": "abc"}},
+                "spec": {"selector": {}},
+            });
+            let set: ReplicaSet = serde_json::from_value(set).unwrap();
+            rollout_of(&set).map(|rollout| rollout.name)
+        };
+        let owner = |kind: &str| json!({"apiVersion": "v1", "kind": kind, "name": "cart", "uid": "1", "controller": true});
+        assert_eq!(set(owner("Rollout")).as_deref(), Some("cart"));
+        assert_eq!(set(owner("Deployment")), None);
+        assert_eq!(set(Value::Null).as_deref(), Some("shop"));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
-use serin_core::plan::{DestinationRuleRef, IstioRouter, Plan, Router, VirtualServiceRef};
+use serin_core::plan::{DestinationRuleRef, IstioRouter, Plan, Router, Step, VirtualServiceRef};
 use serin_core::revision::HASH_LABEL;
 use serin_core::step::{CanaryTraffic, Decision, State, Traffic, routed_services};
 
@@ -255,12 +255,30 @@ fn look_at_istio(
     found
 }
 
+/// Traffic with all managed routes that the steps ever ask for.
+fn every_route(plan: &Plan) -> Traffic {
+    let mut canary = CanaryTraffic {
+        revision: String::new(),
+        weight_bp: 0,
+        routes: Vec::new(),
+        mirrors: Vec::new(),
+    };
+    for step in &plan.steps {
+        match step {
+            Step::AddHeaderRoute(route) => canary.routes.push(route.clone()),
+            Step::AddMirrorRoute(route) => canary.mirrors.push(route.clone()),
+            _ => {}
+        }
+    }
+    Traffic {
+        stable: String::new(),
+        canary: Some(canary),
+    }
+}
+
 /// Finds out before anything is done whether the objects can say what will be asked for.
 fn check(plan: &Plan, found: &Found, trouble: &mut Vec<String>) {
-    let traffic = Traffic {
-        stable: String::new(),
-        canary: None,
-    };
+    let traffic = every_route(plan);
     let (stable, canary) = routed_services(plan, &State::default());
     let split = Split {
         stable_service: stable,

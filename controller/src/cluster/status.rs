@@ -41,6 +41,8 @@ pub(super) struct Facts<'a> {
     pub selector: String,
     /// What keeps it from being carried out, such as a ReplicaSet that is refused.
     pub failure: Option<String>,
+    /// Why the release cannot go on to its end.
+    pub unfit: Option<String>,
     pub now: Timestamp,
 }
 
@@ -83,8 +85,11 @@ pub(super) fn status(facts: &Facts<'_>) -> Map<String, Value> {
     let restarted = state.restarted_at.map(clock::text);
     set("restartedAt", json!(restarted));
 
-    set("phase", json!(phase(decision)));
-    let message = decision.why.to_string();
+    let (phase, message) = match &facts.unfit {
+        Some(why) => ("Degraded", format!("{}: {why}", conditions::INVALID)),
+        None => (phase(decision), decision.why.to_string()),
+    };
+    set("phase", json!(phase));
     set("message", text(&message));
     let before = facts.before.get("conditions").and_then(Value::as_array);
     let before = before.map(Vec::as_slice).unwrap_or_default();
@@ -150,8 +155,14 @@ fn wanted(facts: &Facts<'_>) -> Vec<Condition> {
     let least = facts.plan.replicas - facts.plan.unavailable();
     let set = format!("{}-{}", facts.plan.name, facts.decision.state.current);
     let mut list = conditions::of_decision(facts.decision, available >= least, &set);
+    list.extend(facts.unfit.as_ref().map(Condition::invalid));
     if let Some(why) = &facts.failure {
-        list.push(Condition::new("ReplicaFailure", true, "FailedCreate", why));
+        list.push(Condition::new(
+            conditions::FAILURE,
+            true,
+            "FailedCreate",
+            why,
+        ));
     }
     list
 }
@@ -327,6 +338,7 @@ mod tests {
                 runs: &BTreeMap::new(),
                 selector: "app=shop".into(),
                 failure: None,
+                unfit: None,
                 now: Timestamp(1_000),
             })
         };

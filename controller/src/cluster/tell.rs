@@ -4,7 +4,6 @@ use futures::stream::{self, StreamExt as _};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource as _;
 use kube::runtime::events::{Event as Published, EventType, Recorder};
-use serin_core::plan::Plan;
 use serin_core::step::{Decision, Event, Phase, Why};
 
 use std::time::Duration;
@@ -56,8 +55,8 @@ fn aborted_by_hand(pass: &Pass<'_>, decision: &Decision) -> Option<Event> {
 }
 
 /// Tells what is carried out otherwise than its author may think, once.
-pub(super) fn notices(pass: &Pass<'_>, plan: &Plan) {
-    for notice in pass.context.news_of(pass.uid, &plan.notices) {
+pub(super) fn notices(pass: &Pass<'_>, notices: Vec<String>) {
+    for notice in pass.context.news_of(pass.uid, notices) {
         tracing::warn!(rollout = %key(pass), notice, "notice");
         publish(pass, NOTICE, &notice);
     }

@@ -16,7 +16,8 @@ impl Acting<'_> {
     pub(super) async fn keep_runs(&self) -> Result<(), PassError> {
         let runs = self.pass.context.watched.runs_of(self.pass.rollout);
         for wanted in &self.decision.runs {
-            if !runs.iter().any(|run| run.name_any() == wanted.name) {
+            let unfit = self.unfit.iter().any(|unfit| unfit.step == wanted.step);
+            if !unfit && !runs.iter().any(|run| run.name_any() == wanted.name) {
                 self.begin(wanted).await?;
             }
         }

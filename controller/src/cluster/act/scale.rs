@@ -10,26 +10,25 @@ use serin_core::plan::Metadata;
 
 use super::Acting;
 use crate::clock;
-use crate::cluster::identity::{IdentityError, is_refusal};
 use crate::cluster::reconcile::PassError;
 use crate::cluster::sets::{self, Making};
 use crate::cluster::tell;
-
-/// What became of a version's ReplicaSet.
-pub(in crate::cluster) enum Made {
-    /// It was there, or somebody else has its name and the next pass finds another.
-    Nothing,
-    /// It was made; what is to be told of it.
-    Created(String),
-    /// The API server refuses its template, and why.
-    Refused(String),
-}
 
 impl Acting<'_> {
     /// More pods before fewer: nobody waits for one that is on its way out.
     pub(super) async fn scale_all(&self) -> Result<(), PassError> {
         let owned = self.pass.context.watched.sets_of(self.pass.rollout);
+        let missing = !owned
+            .iter()
+            .any(|set| sets::hash_of(set) == Some(&self.version.hash));
         let revision = self.revision(&owned);
+        let created = match missing {
+            true => self.create(revision).await,
+            false => {
+                self.pass.context.fail(self.pass.uid, None);
+                Ok(())
+            }
+        };
         let mut sets: Vec<(&Arc<ReplicaSet>, u32)> = owned
             .iter()
             .map(|set| (set, self.wanted(sets::hash_of(set).unwrap_or_default())))
@@ -38,20 +37,7 @@ impl Acting<'_> {
         for (set, wanted) in sets {
             self.bring(set, wanted, revision).await?;
         }
-        Ok(())
-    }
-
-    /// Makes the ReplicaSet of the version asked for, if it is missing. That comes before anything is
-    /// stored of the version: the API server may refuse its template.
-    pub(in crate::cluster) async fn make_version(&self) -> Result<Made, PassError> {
-        let owned = self.pass.context.watched.sets_of(self.pass.rollout);
-        let missing = !owned
-            .iter()
-            .any(|set| sets::hash_of(set) == Some(&self.version.hash));
-        match missing {
-            true => self.create(self.revision(&owned)).await,
-            false => Ok(Made::Nothing),
-        }
+        created
     }
 
     /// The pods that a version is to have.
@@ -71,7 +57,7 @@ impl Acting<'_> {
         }
     }
 
-    async fn create(&self, revision: u64) -> Result<Made, PassError> {
+    async fn create(&self, revision: u64) -> Result<(), PassError> {
         let (hash, plan) = (&self.version.hash, self.plan);
         let wanted = self.wanted(hash);
         let state = &self.decision.state;
@@ -100,15 +86,10 @@ impl Acting<'_> {
             Ok(_) => {
                 self.pass.context.fail(self.pass.uid, None);
                 let told = format!("Created ReplicaSet {name} (revision {revision})");
-                Ok(Made::Created(told))
+                tell::event(self.pass, "NewReplicaSetCreated", &told);
+                Ok(())
             }
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                self.meet(&name).await?;
-                Ok(Made::Nothing)
-            }
-            Err(kube::Error::Api(status)) if is_refusal(&status) => Ok(Made::Refused(
-                IdentityError::Refused(status.message.clone()).to_string(),
-            )),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => self.meet(&name).await,
             Err(error) => {
                 if let kube::Error::Api(status) = &error {
                     let failure = Some(status.message.clone());
@@ -128,8 +109,15 @@ impl Acting<'_> {
             let mut owners = set.owner_references().iter();
             owners.any(|owner| owner.uid == self.pass.uid)
         };
-        if there.is_none_or(|set| own(&set)) {
-            return Ok(());
+        match there {
+            // One that nobody controls is adopted once what is held shows it so.
+            Some(set) if self.pass.may_adopt(self.plan, self.selector, &set) => {
+                return Err(PassError::Stale {
+                    what: format!("ReplicaSet {name}"),
+                });
+            }
+            Some(set) if !own(&set) => {}
+            _ => return Ok(()),
         }
         let before = self
             .pass

@@ -5,6 +5,7 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
 use serin_core::analysis::ArgContext;
 use serin_core::plan::{AnalysisRef, Plan, Step, TemplateRef};
+use serin_core::step::State;
 use std::collections::BTreeSet;
 
 use super::templates::Templates;
@@ -60,8 +61,17 @@ fn nested(list: Option<FreeList>) -> Vec<(bool, String)> {
     named.collect()
 }
 
-/// Why analyses of a plan cannot begin, each with its field.
-pub(crate) fn trouble(watched: &Watched, plan: &Plan, rollout: &Value) -> Vec<String> {
+/// An analysis that cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    /// The step that it is at; none: it runs beside the steps.
+    pub step: Option<usize>,
+    /// Why, with its field.
+    pub why: String,
+}
+
+/// The analyses of a plan that cannot begin.
+pub(crate) fn unfit(watched: &Watched, plan: &Plan, rollout: &Value) -> Vec<Unfit> {
     let background = plan.background.iter();
     let background = background.map(|background| (None, &background.analysis));
     let steps = plan.steps.iter().enumerate();
@@ -80,13 +90,79 @@ pub(crate) fn trouble(watched: &Watched, plan: &Plan, rollout: &Value) -> Vec<St
         stable_hash: "stable",
         rollout,
     };
-    let trouble = all.into_iter().filter_map(|(step, analysis)| {
+    let unfit = all.into_iter().filter_map(|(step, analysis)| {
         let why = templates.trouble(analysis, step, &context)?;
         let canary = "spec.strategy.canary";
-        Some(match step {
+        let why = match step {
             Some(index) => format!("{canary}.steps[{index}].analysis: {why}"),
             None => format!("{canary}.analysis: {why}"),
-        })
+        };
+        Some(Unfit { step, why })
     });
-    trouble.collect()
+    unfit.collect()
+}
+
+/// What of it a release still has to do with, whose state is `state`, where a run at `step` is there
+/// already if `is_begun`; nothing if no steps decide any more.
+pub(crate) fn ahead<'u>(
+    unfit: &'u [Unfit],
+    state: &State,
+    is_begun: impl Fn(Option<usize>) -> bool,
+) -> Vec<&'u Unfit> {
+    let in_flight = !state.stable.is_empty() && state.current != state.stable;
+    if !in_flight || state.abort.is_some() || state.promote_full {
+        return Vec::new();
+    }
+    let behind = |step: Option<usize>| step.is_some_and(|step| step < state.index);
+    let ahead = unfit.iter();
+    ahead
+        .filter(|unfit| !behind(unfit.step) && !is_begun(unfit.step))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serin_core::step::Aborted;
+    use serin_core::time::Timestamp;
+
+    #[test]
+    fn what_is_behind_or_begun_or_over_is_no_trouble() {
+        let at = |step: Option<usize>| Unfit {
+            step,
+            why: format!("{step:?}"),
+        };
+        let unfit = [at(None), at(Some(1)), at(Some(3)), at(Some(5))];
+        let state = State {
+            stable: "one".into(),
+            current: "two".into(),
+            index: 3,
+            ..State::default()
+        };
+        let steps = |state: &State, begun: Option<Option<usize>>| -> Vec<Option<usize>> {
+            let ahead = ahead(&unfit, state, |step| begun == Some(step));
+            ahead.iter().map(|unfit| unfit.step).collect()
+        };
+        assert_eq!(steps(&state, None), [None, Some(3), Some(5)]);
+        assert_eq!(steps(&state, Some(Some(3))), [None, Some(5)]);
+        assert_eq!(steps(&state, Some(None)), [Some(3), Some(5)]);
+        let over = State {
+            current: "one".into(),
+            ..state.clone()
+        };
+        let full = State {
+            promote_full: true,
+            ..state.clone()
+        };
+        let aborted = State {
+            abort: Some(Aborted {
+                since: Timestamp(0),
+                why: String::new(),
+            }),
+            ..state
+        };
+        for state in [over, full, aborted] {
+            assert_eq!(steps(&state, None), []);
+        }
+    }
 }

@@ -1,9 +1,10 @@
-//! Managed routes: header routes and mirror routes, which stand before all others.
+//! Managed routes: header routes and mirror routes, which stand before the route whose requests they
+//! take.
 //!
-//! Each takes requests from a route of the user's, so it is that route with something more to match
-//! and something else done: what the user's route does not match it leaves alone, and it rewrites,
-//! waits, retries and answers CORS as that one does. (Argo Rollouts' managed routes have none of
-//! this, which is its issues #2895, #3088, #3155 and #3879.)
+//! Each is that route of the user's with something more to match and something else done: what the
+//! user's route does not match it leaves alone, as what a route before that one takes, and it
+//! rewrites, waits, retries and answers CORS as that one does. (Argo Rollouts' managed routes stand
+//! before all others and have none of this, which is its issues #2895, #3088, #3155 and #3879.)
 
 use serde_json::{Map, Value, json};
 use serin_core::plan::{MirrorMatch, MirrorRoute, TextMatch};
@@ -14,18 +15,42 @@ use super::place::{Kind, Place};
 use super::refusal::Cause;
 use super::weights;
 
-/// Puts the managed routes that are in force first, in their order, and removes all others. They
-/// are written anew each time, so whatever was made of them is undone.
+/// Puts the managed routes that are in force where they belong, in their order, and removes all
+/// others. They are written anew each time, so whatever was made of them is undone.
 pub(super) fn set(object: &mut Value, places: &[Place], split: &Split<'_>) -> Result<(), Cause> {
-    let http = places.iter().filter(|place| place.kind == Kind::Http);
-    let http: Vec<Place> = http.copied().collect();
-    let mut wanted = Vec::new();
-    for name in split.managed_routes {
-        wanted.extend(routes(object, name, &http, split)?);
+    let mut http: Vec<Place> = places.to_vec();
+    http.retain(|place| place.kind == Kind::Http);
+    http.sort_by_key(|place| place.index);
+    let mut wanted: Vec<(usize, Value)> = Vec::new();
+    for place in &http {
+        for name in split.managed_routes {
+            let route = route(object, name, *place, split)?;
+            // One that is like one before would get no requests.
+            let route = route.filter(|route| !wanted.iter().any(|(_, before)| before == route));
+            wanted.extend(route.map(|route| (place.index, route)));
+        }
+    }
+    if http.is_empty()
+        && let Some(name) = split
+            .managed_routes
+            .iter()
+            .find(|name| in_force(name, split))
+    {
+        return Err(Cause::NoHttpRoutes {
+            route: name.clone(),
+        });
     }
     if let Some(routes) = Kind::Http.list(object) {
-        routes.retain(|route| !is_managed(route, split.managed_routes));
-        routes.splice(0..0, wanted);
+        let all = std::mem::take(routes);
+        let mut wanted = wanted.into_iter().peekable();
+        for (index, route) in all.into_iter().enumerate() {
+            while let Some((_, managed)) = wanted.next_if(|(at, _)| *at == index) {
+                routes.push(managed);
+            }
+            if !is_managed(&route, split.managed_routes) {
+                routes.push(route);
+            }
+        }
     }
     Ok(())
 }
@@ -35,39 +60,34 @@ pub(super) fn is_managed(route: &Value, managed: &[String]) -> bool {
     managed.iter().any(|name| route["name"] == **name)
 }
 
-/// The managed routes of this name, if it is in force: one before each of the user's routes that
-/// carry the weights, and those that are alike once.
-fn routes(
+fn in_force(name: &str, split: &Split<'_>) -> bool {
+    split.traffic.canary.as_ref().is_some_and(|canary| {
+        canary.routes.iter().any(|route| route.name == name)
+            || canary.mirrors.iter().any(|route| route.name == name)
+    })
+}
+
+/// The managed route of this name that takes requests from a route of the user's, if it is in force.
+fn route(
     object: &Value,
     name: &str,
-    places: &[Place],
+    place: Place,
     split: &Split<'_>,
-) -> Result<Vec<Value>, Cause> {
+) -> Result<Option<Value>, Cause> {
     let Some(traffic) = &split.traffic.canary else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let header = traffic.routes.iter().find(|route| route.name == name);
     let mirror = traffic.mirrors.iter().find(|route| route.name == name);
     if header.is_none() && mirror.is_none() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    if places.is_empty() {
-        return Err(Cause::NoHttpRoutes { route: name.into() });
+    let user = place.route(object);
+    let canary = weights::entry(object, place, split, Variant::Canary)?;
+    match (header, mirror) {
+        (Some(header), _) => header_route(header, user, canary, split.max_weight).map(Some),
+        (None, mirror) => Ok(mirror.map(|mirror| mirror_route(mirror, user, canary))),
     }
-    let mut routes: Vec<Value> = Vec::new();
-    for place in places {
-        let user = place.route(object);
-        let canary = weights::entry(object, *place, split, Variant::Canary)?;
-        let route = match (header, mirror) {
-            (Some(header), _) => header_route(header, user, canary, split.max_weight)?,
-            (None, Some(mirror)) => mirror_route(mirror, user, canary),
-            (None, None) => continue,
-        };
-        if !routes.contains(&route) {
-            routes.push(route);
-        }
-    }
-    Ok(routes)
 }
 
 /// What of the user's route a managed route has too: all but whom it takes and where it sends them.
@@ -110,36 +130,50 @@ fn both(own: &[Value], user: &Value) -> Value {
     pairs.map(|(own, user)| together(own, user)).collect()
 }
 
-/// The user's match with a managed route's conditions in addition. There is room for one condition
-/// on each thing, and then it is the managed route's: a route that is for all but the header of a
-/// header route (`withoutHeaders`) is none the less the one whose requests it takes.
+/// The user's match with a managed route's conditions in addition. A path and a method that the
+/// user's match has a condition on are matched as pseudo-headers, so both hold and a rewrite still
+/// replaces what the user's condition found. There is room for one condition on a header, and then
+/// it is the managed route's, which says of this header whose requests are meant.
 fn together(own: &Value, user: &Value) -> Value {
     let mut all = user.as_object().cloned().unwrap_or_default();
-    for (field, condition) in own.as_object().into_iter().flatten() {
-        if field != "headers" {
-            all.insert(field.clone(), condition.clone());
+    let mut tests = own["headers"].as_object().cloned().unwrap_or_default();
+    for (field, header) in [("uri", ":path"), ("method", ":method")] {
+        if let Some(condition) = own.get(field) {
+            match all.contains_key(field) {
+                true => tests.insert(header.into(), condition.clone()),
+                false => all.insert(field.into(), condition.clone()),
+            };
         }
     }
-    let Some(tests) = own["headers"].as_object() else {
-        return all.into();
-    };
     // Header names are the same in upper and lower case.
     let is_own = |name: &str| tests.keys().any(|own| own.eq_ignore_ascii_case(name));
-    for field in ["headers", "withoutHeaders"] {
-        let headers = all.remove(field).unwrap_or_default();
-        let headers = headers.as_object().into_iter().flatten();
-        let mut headers: Map<String, Value> = headers
-            .filter(|(name, _)| !is_own(name))
+    let keep = |field: &str, kept: &dyn Fn(&str, &Value) -> bool| -> Map<String, Value> {
+        let headers = user[field].as_object().into_iter().flatten();
+        let headers = headers.filter(|(name, test)| kept(name, test));
+        headers
             .map(|(name, test)| (name.clone(), test.clone()))
-            .collect();
-        if field == "headers" {
-            headers.extend(tests.clone());
-        }
-        if !headers.is_empty() {
-            all.insert(field.into(), headers.into());
-        }
+            .collect()
+    };
+    let mut with = keep("headers", &|name, _| !is_own(name));
+    // A route for all requests without the header is the one whose requests are meant.
+    let without = keep("withoutHeaders", &|name, test| {
+        !is_own(name) || !is_any(test)
+    });
+    with.extend(tests.clone());
+    for (field, headers) in [("headers", with), ("withoutHeaders", without)] {
+        match headers.is_empty() {
+            true => all.remove(field),
+            false => all.insert(field.into(), headers.into()),
+        };
     }
     all.into()
+}
+
+/// Whether a test is of a header's presence alone.
+fn is_any(test: &Value) -> bool {
+    let regex = test["regex"].as_str();
+    let empty = test.is_null() || test.as_object().is_some_and(Map::is_empty);
+    empty || regex.is_some_and(|regex| ["*", ".*", ".+"].contains(&regex))
 }
 
 /// Conditions on headers, one each.
@@ -164,27 +198,45 @@ fn header_match(all_of: &AllOf) -> Option<Value> {
 
 /// Its requests are answered as those of the user's route.
 fn mirror_route(route: &MirrorRoute, user: &Value, canary: &Value) -> Value {
-    const OWN: [&str; 5] = [
+    // The last two are older names of the one before.
+    const OWN: [&str; 6] = [
         "name",
         "match",
         "mirror",
         "mirrorPercentage",
         "mirrorPercent",
+        "mirror_percent",
     ];
     let matches: Vec<Value> = route.any.iter().map(mirror_match).collect();
     let mut object = like(user, &OWN);
     object.insert("name".into(), json!(route.name));
     object.insert("match".into(), both(&matches, user));
     let (canary, percentage) = (&canary["destination"], json!({"value": route.percentage}));
-    // Istio takes one mirror or a list of them, and the user's stay.
-    match object.get_mut("mirrors").and_then(Value::as_array_mut) {
-        Some(mirrors) => mirrors.push(json!({"destination": canary, "percentage": percentage})),
-        None => {
-            object.insert("mirror".into(), canary.clone());
-            object.insert("mirrorPercentage".into(), percentage);
-        }
+    let mut mirrors = mirrors(user);
+    if mirrors.is_empty() {
+        object.insert("mirror".into(), canary.clone());
+        object.insert("mirrorPercentage".into(), percentage);
+    } else {
+        mirrors.push(json!({"destination": canary, "percentage": percentage}));
+        object.insert("mirrors".into(), mirrors.into());
     }
     object.into()
+}
+
+/// The mirrors of the user's route as a list, which excludes the single one.
+fn mirrors(user: &Value) -> Vec<Value> {
+    if !user["mirror"].is_object() {
+        return user["mirrors"].as_array().cloned().unwrap_or_default();
+    }
+    let mut mirror = json!({"destination": user["mirror"]});
+    let older = [&user["mirrorPercent"], &user["mirror_percent"]];
+    let older = older.into_iter().find(|percent| percent.is_number());
+    match (&user["mirrorPercentage"], older) {
+        (Value::Null, Some(percent)) => mirror["percentage"] = json!({"value": percent}),
+        (Value::Null, None) => {}
+        (percentage, _) => mirror["percentage"] = percentage.clone(),
+    }
+    vec![mirror]
 }
 
 fn mirror_match(conditions: &MirrorMatch) -> Value {

@@ -203,10 +203,12 @@ async fn routes_of_a_release_stay_for_as_long_as_its_steps_say(cluster: &Cluster
 /// other routes at the canary (#3879).
 async fn a_header_route_takes_what_the_route_it_stands_before_takes(cluster: &Cluster) {
     let world = World::new(cluster, "like").await;
+    let mirror = json!({"setMirrorRoute": {"name": "shadow", "percentage": 100,
+        "match": [{"path": {"prefix": "/api/c"}}]}});
     let canary = json!({
         "stableService": "shop", "canaryService": "shop-canary",
         "trafficRouting": {"istio": {"virtualService": {"name": "shop", "routes": ["api"]}}},
-        "steps": [{"setCanaryScale": {"replicas": 1}}, header_route(), {"pause": {}}],
+        "steps": [{"setCanaryScale": {"replicas": 1}}, header_route(), mirror, {"pause": {}}],
     });
     let mut object = by_host();
     object["spec"]["http"] = json!([
@@ -223,7 +225,7 @@ async fn a_header_route_takes_what_the_route_it_stands_before_takes(cluster: &Cl
     world.stand(&ground).await;
     let proxy = caller(&world, "v1").await;
     world.apply(&rollout("v2", 1, &canary).to_string()).await;
-    world.until_paused_at(2).await;
+    world.until_paused_at(3).await;
     // What the app counts is at `/counts`, as JSON with its version.
     for (path, headers, expected) in [
         (
@@ -232,6 +234,7 @@ async fn a_header_route_takes_what_the_route_it_stands_before_takes(cluster: &Cl
             "\"version\":\"v2\"",
         ),
         ("/api/counts", &[], "\"version\":\"v1\""),
+        ("/api/", &[], "v1\n"),
         ("/api", &[("x-canary", "true")], "v1\n"),
     ] {
         wait_for(&format!("{path} {headers:?}"), PATIENCE, async || {

@@ -395,10 +395,6 @@ async fn pods_that_lost_their_rollout_are_found_again(cluster: &Cluster) {
     let whole = format!("/apis/apps/v1/namespaces/{}/{path}", world.namespace);
     let nobody = json!({"metadata": {"ownerReferences": null}});
     cluster.ask("PATCH", &whole, MERGE, Some(nobody)).await;
-    // Whatever has the Rollout looked at next.
-    let touch = json!({"metadata": {"annotations": {"touched": "yes"}}});
-    let rollout = format!("{ARGO}/namespaces/{}/rollouts/shop", world.namespace);
-    cluster.ask("PATCH", &rollout, MERGE, Some(touch)).await;
     wait_for("it has its owner again", PATIENCE, async || {
         let set = world.get("/apis/apps/v1", &path).await;
         let owner = &set["metadata"]["ownerReferences"][0];

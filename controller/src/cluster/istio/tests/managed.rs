@@ -140,14 +140,14 @@ fn a_mirror_route_may_copy_to_a_subset() {
 }
 
 #[test]
-fn managed_routes_stand_first_in_their_order() {
+fn managed_routes_stand_before_the_route_they_take_from_in_their_order() {
     let case = Case::hosts(20)
         .routes(&["main"])
         .mirror(mirror_route("first"))
         .header(header_route("second", "yes"));
     let other = json!({"name": "other", "redirect": {"uri": "/"}});
     let written = case.spec(json!({"http": [other, {"name": "second"}, main(100, 0)]}));
-    assert_eq!(names(&written), ["first", "second", "other", "main"]);
+    assert_eq!(names(&written), ["other", "first", "second", "main"]);
 }
 
 #[test]
@@ -180,18 +180,43 @@ fn a_managed_route_is_the_users_route_with_more_to_match() {
     let mut mirror = user.clone();
     mirror["name"] = json!("second");
     mirror["match"] = json!([
-        {"uri": {"prefix": "/api"}, "method": {"exact": "GET"},
-         "headers": {"x-team": {"exact": "web"}, "x-agent": {"regex": "curl.*"}}},
+        {"uri": {"prefix": "/shop"}, "method": {"exact": "GET"},
+         "headers": {":path": {"prefix": "/api"}, "x-team": {"exact": "web"},
+                     "x-agent": {"regex": "curl.*"}}},
         {"uri": {"prefix": "/api"}, "method": {"exact": "GET"}, "port": 8080,
          "withoutHeaders": {"X-Canary": {}, "x-bot": {}},
          "headers": {"x-agent": {"regex": "curl.*"}}},
         {"uri": {"prefix": "/shop"}, "headers": {"x-team": {"exact": "web"}}},
         {"port": 8080, "withoutHeaders": {"X-Canary": {}, "x-bot": {}}},
     ]);
-    mirror["mirror"] = json!({"host": "shop-canary"});
-    mirror["mirrorPercentage"] = json!({"value": 35});
+    mirror
+        .as_object_mut()
+        .unwrap()
+        .retain(|field, _| !field.starts_with("mirror"));
+    mirror["mirrors"] = json!([
+        {"destination": {"host": "audit"}, "percentage": {"value": 1}},
+        {"destination": {"host": "shop-canary"}, "percentage": {"value": 35}},
+    ]);
     mirror["route"] = to_hosts(80, 20);
     assert_eq!(written["http"][1], mirror);
+}
+
+#[test]
+fn a_route_for_others_of_the_same_header_stays_theirs() {
+    let user = json!({
+        "match": [{"method": {"exact": "GET"}, "headers": {"X-Canary": {"exact": "no"}},
+                   "withoutHeaders": {"x-canary": {"exact": "blocked"}}}],
+        "route": to_hosts(100, 0),
+    });
+    let case = Case::hosts(0)
+        .header(header_route("first", "yes"))
+        .mirror(mirror_route("second"));
+    let written = case.spec(json!({"http": [user]}));
+    let expected = json!([{"method": {"exact": "GET"}, "headers": {"x-canary": {"exact": "yes"}},
+                           "withoutHeaders": {"x-canary": {"exact": "blocked"}}}]);
+    assert_eq!(written["http"][0]["match"], expected);
+    let method = &written["http"][1]["match"][0]["headers"][":method"];
+    assert_eq!(*method, json!({"exact": "GET"}));
 }
 
 #[test]
@@ -214,9 +239,9 @@ fn each_route_that_is_named_has_a_managed_one_of_its_kind() {
     // Those of `a` and `c` would be alike.
     let written =
         case.spec(json!({"http": [route("a", "/1"), route("b", "/2"), route("c", "/1")]}));
-    assert_eq!(names(&written), ["first", "first", "a", "b", "c"]);
+    assert_eq!(names(&written), ["first", "a", "first", "b", "c"]);
     let path = |index: usize| &written["http"][index]["match"][0]["uri"]["exact"];
-    assert_eq!((path(0), path(1)), (&json!("/2"), &json!("/1")));
+    assert_eq!((path(0), path(2)), (&json!("/1"), &json!("/2")));
 }
 
 #[test]
