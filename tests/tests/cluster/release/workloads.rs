@@ -16,6 +16,7 @@ trials![
     a_deployment_gives_way_pod_by_pod_where_there_is_no_room_for_both,
     a_pod_template_is_a_template,
     pods_that_lost_their_rollout_are_found_again,
+    what_a_manifest_says_of_pods_and_revisions_holds,
     replicas_follow_the_scale_subresource,
     stable_pods_give_way_to_canary_pods_and_are_back_before_an_abort_moves_traffic,
     services_take_turns,
@@ -405,4 +406,46 @@ async fn pods_that_lost_their_rollout_are_found_again(cluster: &Cluster) {
     assert_eq!(world.pods().await, pods);
     let sets = world.get("/apis/apps/v1", "replicasets").await;
     assert_eq!(sets["items"].as_array().map(Vec::len), Some(1), "{sets}");
+}
+
+async fn what_a_manifest_says_of_pods_and_revisions_holds(cluster: &Cluster) {
+    let world = World::new(cluster, "fields").await;
+    let mut canary = split(&json!([{"setWeight": 10}, {"pause": {}}]));
+    canary["minPodsPerReplicaSet"] = json!(2);
+    canary["antiAffinity"] =
+        json!({"preferredDuringSchedulingIgnoredDuringExecution": {"weight": 7}});
+    let version = |version: &str| {
+        let mut rollout = rollout(version, 3, &canary);
+        rollout["spec"]["minReadySeconds"] = json!(1);
+        rollout["spec"]["rollbackWindow"] = json!({"revisions": 2});
+        rollout
+    };
+    world.apply(&all(&ground())).await;
+    let first = world.stand(&[version("v1")]).await;
+    world.apply(&version("v2").to_string()).await;
+    let paused = world.until_paused_at(1).await;
+    let hash = |rollout: &Value, field: &str| rollout["status"][field].clone();
+    let current = hash(&paused, "currentPodHash");
+    let set = format!("replicasets/shop-{}", current.as_str().unwrap_or_default());
+    let spec = world.get("/apis/apps/v1", &set).await["spec"].clone();
+    assert_eq!(spec["replicas"], 2, "a tenth of three would be one");
+    assert_eq!(spec["minReadySeconds"], 1);
+    let apart = &spec["template"]["spec"]["affinity"]["podAntiAffinity"];
+    let term = &apart["preferredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(term["weight"], 7, "{spec}");
+    assert!(
+        term.to_string()
+            .contains(first["status"]["stableRS"].as_str().unwrap_or("none")),
+        "{term}"
+    );
+    world.plugin(&["promote", "shop"]);
+    world.until_phase("Healthy").await;
+    // Within the window the way back has no steps.
+    world.apply(&version("v1").to_string()).await;
+    let back = world.until("it is back", |rollout| {
+        let status = &rollout["status"];
+        assert_ne!(status["phase"], "Paused", "{status}");
+        is_in(rollout, "Healthy") && status["stableRS"] == first["status"]["stableRS"]
+    });
+    back.await;
 }
