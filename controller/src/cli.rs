@@ -2,6 +2,7 @@
 
 mod controller;
 mod crd;
+mod explain;
 mod get;
 mod list;
 mod local;
@@ -61,6 +62,8 @@ enum Command {
     Set(set::Set),
     /// End an analysis run as it stands
     Terminate(terminate::Terminate),
+    /// Say where a request goes at each step of a release, and why
+    Explain(explain::Explain),
     /// Print the CustomResourceDefinitions, for kubectl apply
     Crd,
     /// Ends what local mode leaves behind
@@ -147,6 +150,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Restart(command) => command.run().await,
         Command::Set(command) => command.run().await,
         Command::Terminate(command) => command.run().await,
+        Command::Explain(command) => command.run().await,
         Command::Crd => crd::run(),
         Command::Guard(args) => guard::run(args).await.map(|()| ExitCode::SUCCESS),
     };

@@ -135,6 +135,36 @@ pub fn parse(files: &[(String, String)]) -> Result<Manifests, ManifestErrors> {
     reader.finish()
 }
 
+/// The plans of the Rollouts in files given as name and text; all else is left alone.
+///
+/// # Errors
+/// All that is wrong with the files and the Rollouts, in the order of the files.
+pub fn plans(files: &[(String, String)]) -> Result<Vec<Plan>, ManifestErrors> {
+    let (mut plans, mut errors) = (Vec::new(), Vec::new());
+    for (file, text) in files {
+        for document in yaml::documents(file, text) {
+            let document = match document {
+                Ok(document) if document.value["kind"] == "Rollout" => document,
+                Ok(_) => continue,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            };
+            match Plan::parse(&document.value, DEFAULT_NAMESPACE) {
+                Ok(plan) => plans.push(plan),
+                Err(FieldErrors(wrong)) => {
+                    errors.extend(wrong.iter().map(|error| document.error(error)));
+                }
+            }
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(plans),
+        false => Err(ManifestErrors(errors)),
+    }
+}
+
 /// Documents by kind, as far as they could be read.
 #[derive(Default)]
 struct Reader {
@@ -222,11 +252,7 @@ impl Reader {
     }
 
     fn refuse(&mut self, document: &Document, message: impl fmt::Display) {
-        self.errors.push(ManifestError {
-            file: document.file.clone(),
-            document: document.number,
-            message: message.to_string(),
-        });
+        self.errors.push(document.error(message));
     }
 
     fn refuse_all(&mut self, document: &Document, errors: &FieldErrors) {

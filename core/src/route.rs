@@ -7,7 +7,7 @@ mod table;
 
 pub use condition::Pattern;
 pub use sticky::{bucket, seed};
-pub use table::{Rule, Table};
+pub use table::{Reason, Rule, Table};
 
 use crate::wire::VARIANT_HEADER;
 

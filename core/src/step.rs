@@ -10,6 +10,7 @@ mod traffic;
 mod wanted;
 mod why;
 
+pub use release::asked_after;
 pub(crate) use release::routes_after;
 pub use services::routed_services;
 pub use why::Why;

@@ -1,6 +1,7 @@
 //! YAML files: in comes text, out come documents as JSON, or the file, document and line of what
 //! is not YAML.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -16,6 +17,17 @@ pub(super) struct Document {
     pub(super) file: String,
     pub(super) number: usize,
     pub(super) value: Value,
+}
+
+impl Document {
+    /// What is wrong with it.
+    pub(super) fn error(&self, message: impl fmt::Display) -> ManifestError {
+        ManifestError {
+            file: self.file.clone(),
+            document: self.number,
+            message: message.to_string(),
+        }
+    }
 }
 
 /// The names and texts of the YAML files in `dir`, by name.

@@ -28,9 +28,50 @@ struct Canary {
     weight_bp: u16,
     seed: u64,
     sticky: Vec<StickyKey>,
-    /// The routes' alternatives one after the other: every route leads to the canary, so which
-    /// of them matched makes no difference.
+    /// The routes' alternatives one after the other: every route leads to the canary.
     any: Vec<Vec<Condition>>,
+}
+
+/// Why a request goes where it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No release is in flight.
+    NoCanary,
+    /// An alternative of a managed route holds: this one of all routes' alternatives, in order.
+    Route(usize),
+    /// No managed route holds, and the canary has no share beside them.
+    NoShare,
+    /// The user's place in the split.
+    Sticky {
+        /// Which of the sticky keys told who it is.
+        key: usize,
+        /// The user's bucket; the canary has those below its weight in basis points.
+        bucket: u16,
+        /// Whether it is below.
+        is_in: bool,
+    },
+    /// Nothing tells who it is: a draw.
+    Drawn {
+        /// The bucket that was drawn.
+        bucket: u16,
+        /// Whether it is below the weight.
+        is_in: bool,
+    },
+}
+
+impl Reason {
+    /// The side that it leads to.
+    pub fn variant(self) -> Variant {
+        let is_canary = match self {
+            Reason::NoCanary | Reason::NoShare => false,
+            Reason::Route(_) => true,
+            Reason::Sticky { is_in, .. } | Reason::Drawn { is_in, .. } => is_in,
+        };
+        match is_canary {
+            true => Variant::Canary,
+            false => Variant::Stable,
+        }
+    }
 }
 
 impl Table {
@@ -89,9 +130,19 @@ impl Rule {
         headers: impl Headers<'a>,
         draw: impl FnOnce() -> u64,
     ) -> Variant {
+        self.decide(request, headers, draw).variant()
+    }
+
+    /// The same with the reason.
+    pub fn decide<'a>(
+        &self,
+        request: &Request<'a>,
+        headers: impl Headers<'a>,
+        draw: impl FnOnce() -> u64,
+    ) -> Reason {
         match &self.canary {
-            Some(canary) if canary.takes(request, headers, draw) => Variant::Canary,
-            _ => Variant::Stable,
+            Some(canary) => canary.decide(request, headers, draw),
+            None => Reason::NoCanary,
         }
     }
 }
@@ -110,34 +161,49 @@ impl Canary {
         })
     }
 
-    fn takes<'a>(
+    fn decide<'a>(
         &self,
         request: &Request<'a>,
         headers: impl Headers<'a>,
         draw: impl FnOnce() -> u64,
-    ) -> bool {
+    ) -> Reason {
         let holds = |all: &Vec<Condition>| {
             let mut conditions = all.iter();
             conditions.all(|condition| condition.holds(request, headers.clone()))
         };
-        if self.any.iter().any(holds) {
-            return true;
+        if let Some(alternative) = self.any.iter().position(holds) {
+            return Reason::Route(alternative);
         }
         if self.weight_bp == 0 {
-            return false;
+            return Reason::NoShare;
         }
-        let bucket = match self.key(headers) {
-            Some(key) => bucket(self.seed, key),
-            None => scale(draw()),
-        };
-        bucket < self.weight_bp
+        match self.key(headers) {
+            Some((key, value)) => {
+                let bucket = bucket(self.seed, value);
+                let is_in = bucket < self.weight_bp;
+                Reason::Sticky { key, bucket, is_in }
+            }
+            None => {
+                let bucket = scale(draw());
+                let is_in = bucket < self.weight_bp;
+                Reason::Drawn { bucket, is_in }
+            }
+        }
     }
 
     /// The first sticky key that the request has. An empty value identifies nobody.
-    fn key<'a>(&self, headers: impl Headers<'a>) -> Option<&'a [u8]> {
-        self.sticky.iter().find_map(|key| match key {
-            StickyKey::Header(name) => values(headers.clone(), name).find(|key| !key.is_empty()),
-            StickyKey::Cookie(name) => cookies(headers.clone(), name).find(|key| !key.is_empty()),
+    fn key<'a>(&self, headers: impl Headers<'a>) -> Option<(usize, &'a [u8])> {
+        let mut keys = self.sticky.iter().enumerate();
+        keys.find_map(|(index, key)| {
+            let value = match key {
+                StickyKey::Header(name) => {
+                    values(headers.clone(), name).find(|key| !key.is_empty())
+                }
+                StickyKey::Cookie(name) => {
+                    cookies(headers.clone(), name).find(|key| !key.is_empty())
+                }
+            };
+            Some((index, value?))
         })
     }
 }

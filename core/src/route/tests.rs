@@ -102,6 +102,65 @@ fn a_draw_below_the_weight_is_canary() {
     assert_eq!(choose(u64::MAX), Variant::Stable);
 }
 
+#[test]
+fn a_decision_tells_its_reason() {
+    let table = Table::compile(&config(json!({
+        "weightBp": 2_000, "salt": "shop/checkout/6f7c9d",
+        "sticky": [{"cookie": "session"}, {"header": "x-user"}],
+        "routes": [
+            {"name": "one", "any": [{"all": [{"on": {"header": "x-a"}, "is": "present"}]}]},
+            {"name": "two", "any": [
+                {"all": [{"on": "path", "is": {"prefix": "/b"}}]},
+                {"all": [{"on": "method", "is": {"exact": "PUT"}}]}]},
+        ],
+    })))
+    .unwrap();
+    let (_, rule) = table.find(b"checkout.shop").unwrap();
+    let decide = |headers: &[(&str, &str)]| {
+        let headers: Vec<(&[u8], &[u8])> = headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect();
+        let request = Request::read(headers.iter().copied());
+        rule.decide(&request, headers.iter().copied(), || u64::MAX)
+    };
+    assert_eq!(decide(&[("x-a", "1")]), Reason::Route(0));
+    assert_eq!(decide(&[(":method", "PUT")]), Reason::Route(2));
+    // The buckets are those of the reference implementation.
+    let (key, is_in) = (1, true);
+    let alice = Reason::Sticky {
+        key,
+        bucket: 1389,
+        is_in,
+    };
+    assert_eq!(decide(&[("x-user", "alice")]), alice);
+    assert_eq!(alice.variant(), Variant::Canary);
+    let (key, is_in) = (0, false);
+    let bob = Reason::Sticky {
+        key,
+        bucket: 3027,
+        is_in,
+    };
+    assert_eq!(
+        decide(&[("x-user", "alice"), ("cookie", "session=bob")]),
+        bob
+    );
+    assert_eq!(bob.variant(), Variant::Stable);
+    let drawn = Reason::Drawn {
+        bucket: 9_999,
+        is_in: false,
+    };
+    assert_eq!(decide(&[("x-user", "")]), drawn);
+    let table = Table::compile(&config(json!({}))).unwrap();
+    let (_, rule) = table.find(b"checkout.shop").unwrap();
+    let none = rule.decide(&Request::default(), std::iter::empty(), || 0);
+    assert_eq!(none, Reason::NoShare);
+    assert_eq!(
+        Rule::default().decide(&Request::default(), std::iter::empty(), || 0),
+        Reason::NoCanary
+    );
+}
+
 /// A validated configuration whose release has these fields.
 fn config(canary: Value) -> FilterConfig {
     let mut release = json!({"revision": "b", "weightBp": 0, "salt": ""});

@@ -345,6 +345,16 @@ fn last_weight(steps: &[Step]) -> u16 {
     set.unwrap_or(0)
 }
 
+/// What the first `count` steps of a plan ask for together: the canary's weight in basis points, and
+/// the header routes in force in their order. After the last step everybody gets the canary.
+pub fn asked_after(plan: &Plan, count: usize) -> (u16, Vec<HeaderRoute>) {
+    let steps = plan.steps.get(..count).unwrap_or(&plan.steps);
+    (
+        last_weight(steps),
+        routes_after(steps, &plan.managed_routes),
+    )
+}
+
 /// The header routes in force after `steps`, in the order of `managed`. A route set again has its
 /// last matches.
 pub(crate) fn routes_after(steps: &[Step], managed: &[String]) -> Vec<HeaderRoute> {

@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use serin_core::step::Traffic;
 use serin_core::wire::{
-    Canary, FilterConfig, Pod, Proxy, Role, Rule, StickyKey, VERSION, Variant, istio_workload,
+    FilterConfig, Pod, Proxy, Role, Rule, StickyKey, VERSION, Variant, istio_workload,
 };
 
 use crate::manifest::Key;
+use crate::mesh;
 
 /// Istio's gateways are workloads with a name and a namespace; so is this one.
 const GATEWAY_WORKLOAD: &str = "serin-gateway";
@@ -109,7 +110,7 @@ impl Turn {
 impl Routed {
     /// The hosts that it asks for in this turn.
     fn names(&self, turn: Turn) -> Vec<String> {
-        let forms = |name: &String| dns_forms(name, &self.key.namespace);
+        let forms = |name: &String| mesh::dns_forms(name, &self.key.namespace);
         match turn {
             Turn::Service => self.stable_service.iter().flat_map(forms).collect(),
             Turn::CanaryService => self.canary_service.iter().flat_map(forms).collect(),
@@ -252,27 +253,16 @@ impl Mesh {
             // Without a version that serves there is nothing to name, and without a host nobody
             // to ask.
             .filter(|(routed, hosts)| !routed.traffic.stable.is_empty() && !hosts.is_empty())
-            .map(|(routed, hosts)| rule(routed, hosts))
+            .map(|(routed, hosts)| {
+                let Routed {
+                    key,
+                    sticky,
+                    traffic,
+                    ..
+                } = routed;
+                mesh::rule(key, routed.service(), hosts, sticky, traffic)
+            })
             .collect()
-    }
-}
-
-fn rule(routed: &Routed, hosts: Vec<String>) -> Rule {
-    let Key { namespace, name } = &routed.key;
-    let canary = routed.traffic.canary.as_ref().map(|canary| Canary {
-        revision: canary.revision.clone(),
-        weight_bp: canary.weight_bp,
-        salt: format!("{namespace}/{name}/{}", canary.revision),
-        sticky: routed.sticky.clone(),
-        routes: canary.routes.clone(),
-    });
-    Rule {
-        rollout: name.clone(),
-        namespace: namespace.clone(),
-        service: routed.service().to_string(),
-        hosts,
-        stable: routed.traffic.stable.clone(),
-        canary,
     }
 }
 
@@ -282,17 +272,6 @@ fn host_of(address: IpAddr) -> String {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     }
-}
-
-/// Every name that DNS in a cluster has for a Service.
-fn dns_forms(service: &str, namespace: &str) -> Vec<String> {
-    let long = format!("{service}.{namespace}");
-    vec![
-        service.to_string(),
-        long.clone(),
-        format!("{long}.svc"),
-        format!("{long}.svc.cluster.local"),
-    ]
 }
 
 #[cfg(test)]
