@@ -9,6 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sha2::{Digest as _, Sha256};
+
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "wasm";
 
@@ -42,6 +44,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let module = fs::read(build(workspace, &target_dir(&out)?)?)?;
     let stripped = strip::strip(&module).ok_or("the module is no wasm that strip understands")?;
+    let sum: String = Sha256::digest(&stripped)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    println!("cargo::rustc-env=SERIN_FILTER_SHA256={sum}");
     fs::write(out.join("serin_filter.wasm"), stripped)?;
     Ok(())
 }
