@@ -43,10 +43,24 @@ pub(crate) fn deployment(name: &str, replicas: usize, pod: &Value) -> Value {
     })
 }
 
+/// How long it takes after the API server was away until Kubernetes' own controllers and istiod look
+/// again: up to a minute, twice, and longer if it was away before.
+pub(crate) const AFTER_AN_OUTAGE: Duration = Duration::from_secs(200);
+
 /// Waits until the namespace has this many pods, all ready.
 pub(crate) async fn until_ready(cluster: &Cluster, namespace: &str, count: usize) -> Vec<Pod> {
+    until_ready_within(cluster, namespace, count, PATIENCE).await
+}
+
+/// Waits for so long.
+pub(crate) async fn until_ready_within(
+    cluster: &Cluster,
+    namespace: &str,
+    count: usize,
+    patience: Duration,
+) -> Vec<Pod> {
     let pods = Api::<Pod>::namespaced(cluster.client(), namespace);
-    wait_for("all pods are ready", PATIENCE, async || {
+    wait_for("all pods are ready", patience, async || {
         let pods = pods.list(&ListParams::default()).await;
         let pods = pods.map_err(|error| error.to_string())?.items;
         let ready = pods.iter().filter(|pod| is_ready(pod)).count();

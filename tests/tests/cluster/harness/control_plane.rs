@@ -7,7 +7,7 @@ use serde_json::json;
 use serin_tests::cluster::{Cluster, wait_for};
 use std::time::Duration;
 
-use crate::shop::{PATIENCE, app, until_ready};
+use crate::shop::{AFTER_AN_OUTAGE, PATIENCE, app, until_ready_within};
 use crate::trial::trials;
 
 trials![
@@ -45,7 +45,7 @@ async fn a_token_allows_what_its_service_account_may(cluster: &Cluster) {
 async fn an_outage_of_the_api_server_is_survived(cluster: &Cluster) {
     let namespace = cluster.namespace("outage").await;
     cluster.apply(&app("before", "v1", 1), &namespace).await;
-    until_ready(cluster, &namespace, 1).await;
+    until_ready_within(cluster, &namespace, 1, AFTER_AN_OUTAGE).await;
 
     cluster.stop_api_server().await;
     let pods = Api::<Pod>::namespaced(cluster.client(), &namespace);
@@ -55,5 +55,5 @@ async fn an_outage_of_the_api_server_is_survived(cluster: &Cluster) {
     cluster.start_api_server().await;
 
     cluster.apply(&app("after", "v1", 1), &namespace).await;
-    until_ready(cluster, &namespace, 2).await;
+    until_ready_within(cluster, &namespace, 2, AFTER_AN_OUTAGE).await;
 }

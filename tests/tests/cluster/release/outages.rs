@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::controller::{ARGO, ISTIO, World, is_in};
 use super::flow::{caller, caller_within, host, no_failure, until_answered};
 use super::manifests::{all, by_host, rollout, service};
+use crate::shop::AFTER_AN_OUTAGE;
 use crate::trial::trials;
 
 trials![
@@ -152,9 +153,7 @@ async fn objects_that_are_deleted_are_missed_and_found_again(cluster: &Cluster) 
 }
 
 async fn an_api_server_away_for_half_a_minute_changes_nothing(cluster: &Cluster) {
-    // The other controllers and istiod ask again after up to a minute, twice, after this outage and
-    // after those of other tests.
-    let patience = Duration::from_secs(150);
+    let patience = AFTER_AN_OUTAGE;
     let world = World::alone(cluster, "noapi").await;
     let steps = json!([{"setWeight": 50}, {"pause": {"duration": 10}}, {"setWeight": 80}]);
     let canary = canary(&steps);
