@@ -150,6 +150,7 @@ fn config(plan: &Plan, router: &WasmRouter, count: usize) -> FilterConfig {
             namespace: plan.namespace.clone(),
             pod: None,
         },
+        pods: Vec::new(),
         istio_metrics: false,
         rules: vec![mesh::rule(&key, service, hosts, &router.sticky, &traffic)],
     }

@@ -1,7 +1,10 @@
 //! What the controller tells the filter: one JSON document. Both sides use these types, these
 //! limits and this validation, so the filter accepts whatever the controller sends.
 
+mod node;
 mod validate;
+
+pub use node::Node;
 
 use crate::field::{FieldError, FieldErrors};
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,8 @@ pub const VERSION: u32 = 1;
 pub const MAX_CONFIG: usize = 1_400_000;
 /// Rules: one per release in flight, so already a very large mesh.
 pub const MAX_RULES: usize = 10_000;
+/// Versions by which proxies find out whose pod is theirs: two of each rule.
+pub const MAX_PODS: usize = 2 * MAX_RULES;
 /// Hosts of all rules; a Service has at most six DNS forms.
 pub const MAX_HOSTS: usize = 60_000;
 /// Characters of a host: the most that DNS allows.
@@ -65,8 +70,13 @@ pub struct FilterConfig {
     pub name: String,
     /// Where the filter stands.
     pub role: Role,
-    /// Whose proxy this is.
+    /// Whose proxy this is. Where it names nobody, one configuration is for many proxies, and each
+    /// finds out by itself ([`FilterConfig::at`]).
+    #[serde(default, skip_serializing_if = "Proxy::is_unnamed")]
     pub proxy: Proxy,
+    /// The versions whose pods are told apart; none where `proxy` names one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<VersionOfPods>,
     /// Whether to report Istio's standard metrics too, for an Envoy that has none of its own.
     #[serde(default)]
     pub istio_metrics: bool,
@@ -102,7 +112,7 @@ impl FilterConfig {
     pub fn is_idle(&self) -> bool {
         let counts_here = match self.role {
             Role::Source => !self.rules.is_empty(),
-            Role::Destination => self.proxy.pod.is_some(),
+            Role::Destination => self.proxy.pod.is_some() || !self.pods.is_empty(),
         };
         !counts_here && !self.istio_metrics
     }
@@ -148,7 +158,7 @@ impl Role {
 }
 
 /// Whose proxy a filter runs in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Proxy {
     /// Istio's workload name: `source_workload` or `destination_workload` of what it counts.
@@ -158,6 +168,23 @@ pub struct Proxy {
     /// The Rollout whose pod it serves; none at a gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
+}
+
+impl Proxy {
+    /// Whether the proxy is to find out by itself.
+    pub fn is_unnamed(&self) -> bool {
+        *self == Proxy::default()
+    }
+}
+
+/// A version with pods in one namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct VersionOfPods {
+    /// The namespace.
+    pub namespace: String,
+    /// The version.
+    pub pod: Pod,
 }
 
 /// The version that a pod is of.

@@ -54,6 +54,12 @@ unsafe extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        data: *mut *const u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -111,6 +117,23 @@ pub(crate) fn configuration<R>(size: usize, read: impl FnOnce(&[u8]) -> R) -> Re
         unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, data, written) }
     };
     answer(call, read)
+}
+
+/// A text in the metadata of Envoy's own node; `None` if there is none there, or it is no UTF-8.
+pub(crate) fn node_metadata(path: &[&str]) -> Result<Option<String>, HostError> {
+    // The parts of a property's path are joined by zeros.
+    let path = [&["xds", "node", "metadata"][..], path].concat().join("\0");
+    let mut absent = false;
+    let call = |data: *mut *const u8, size: *mut usize| {
+        // SAFETY: the path is a live string, both pointers are to variables that outlive the call.
+        let status = unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) };
+        absent = status == NOT_FOUND;
+        if absent { OK } else { status }
+    };
+    let text = answer(call, |bytes| {
+        std::str::from_utf8(bytes).ok().map(str::to_string)
+    })?;
+    Ok(text.filter(|_| !absent))
 }
 
 /// Writes a request header over all that have its name. Envoy selects the route again by itself.

@@ -5,7 +5,7 @@ use crate::counts::Counts;
 use crate::label::{self, Labels};
 use serin_core::field::FieldErrors;
 use serin_core::route::Table;
-use serin_core::wire::{FilterConfig, Role, Variant};
+use serin_core::wire::{FilterConfig, Node, Role, Variant};
 
 /// A root context.
 #[derive(Debug, Default)]
@@ -52,6 +52,14 @@ pub(crate) enum Counted {
 }
 
 impl Active {
+    /// The same at this proxy, which the configuration may leave open.
+    pub(crate) fn at(self, node: &Node) -> Active {
+        Active {
+            config: self.config.at(node),
+            ..self
+        }
+    }
+
     /// Reads a configuration as core validates it.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, FieldErrors> {
         let mut config = FilterConfig::from_json(json)?;

@@ -6,8 +6,9 @@ use crate::host;
 use crate::pairs::Pairs;
 use crate::root::{Active, Counted, Root};
 use crate::streams::Streams;
+use serin_core::revision::HASH_LABEL;
 use serin_core::route::{Request, Table};
-use serin_core::wire::{Role, VARIANT_HEADER, Variant};
+use serin_core::wire::{Node, Role, VARIANT_HEADER, Variant};
 use std::cell::RefCell;
 
 /// The first tick comes once all workers have taken a configuration in: it shows the generation,
@@ -77,6 +78,10 @@ impl Vm {
                 return false;
             }
         };
+        let active = match active.config.proxy.is_unnamed() {
+            true => active.at(&self.node()),
+            false => active,
+        };
         self.start_root(context);
         if let Some(root) = self.root(context) {
             root.active = Some(active);
@@ -84,6 +89,19 @@ impl Vm {
         }
         self.counts.expect(host::tick_every(FIRST_TICK));
         true
+    }
+
+    /// What the proxy says of itself; a plain Envoy says nothing.
+    fn node(&mut self) -> Node {
+        let mut metadata = |path: &[&str]| {
+            let value = self.counts.expect(host::node_metadata(path));
+            value.flatten().unwrap_or_default()
+        };
+        Node {
+            workload: metadata(&["WORKLOAD_NAME"]),
+            namespace: metadata(&["NAMESPACE"]),
+            revision: metadata(&["LABELS", HASH_LABEL]),
+        }
     }
 
     /// A request begins. Where no release is in flight, that is all that ever happens to it.

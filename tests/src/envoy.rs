@@ -32,6 +32,11 @@ pub struct Envoy {
 impl Envoy {
     /// Starts it with two workers and this filter, and waits until it answers.
     pub fn start(config: &FilterConfig) -> Envoy {
+        Envoy::start_as(config, &json!({}))
+    }
+
+    /// The same as a node with this metadata.
+    pub fn start_as(config: &FilterConfig, metadata: &Value) -> Envoy {
         let dir = tempfile::tempdir().expect("a directory for Envoy");
         let (listener, admin) = (free_address(), free_address());
         fs::write(dir.path().join("filter.wasm"), serin_filter_module::MODULE).expect("the module");
@@ -41,7 +46,8 @@ impl Envoy {
             "resource_api_version": "V3",
             "path_config_source": {"path": dir.path().join("ecds.json")},
         });
-        let text = bootstrap_with(listener, admin, &ecds::filter(&config.name, &source));
+        let mut text = bootstrap_with(listener, admin, &ecds::filter(&config.name, &source));
+        text["node"]["metadata"] = metadata.clone();
         fs::write(&bootstrap, text.to_string()).expect("the bootstrap");
         let log = fs::File::create(dir.path().join("log")).expect("a log file");
         let child = Command::new(tool("envoy"))
@@ -79,12 +85,18 @@ impl Envoy {
 
     /// The values of a statistic, one for each set of labels.
     pub fn statistic(&self, name: &str) -> Vec<f64> {
+        let lines = self.named(name);
+        let values = lines.iter().filter_map(|line| line.rsplit_once(' '));
+        values.filter_map(|(_, value)| value.parse().ok()).collect()
+    }
+
+    /// The same with their names. Labels are part of those here: `label___value___`.
+    pub fn named(&self, name: &str) -> Vec<String> {
         let path = format!("/stats/prometheus?filter={name}");
         let answer = Client::connect(self.admin).and_then(|mut c| c.get("admin", &path, &[]));
         let text = answer.expect("the admin interface answers").body;
         let values = text.lines().filter(|line| !line.starts_with('#'));
-        let values = values.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok());
-        values.collect()
+        values.map(str::to_string).collect()
     }
 
     /// Waits until `good` holds.

@@ -45,6 +45,8 @@ pub struct World {
     pub response: Option<Fields>,
     /// The configuration that the next `on_configure` reads.
     pub config: Vec<u8>,
+    /// Properties by their paths, whose parts are joined by zeros.
+    pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Monotonic time in nanoseconds.
     pub now: u64,
     /// Metrics by their id.

@@ -157,6 +157,7 @@ fn config(rules: Vec<Rule>) -> FilterConfig {
         generation: 0,
         name: named("plan"),
         role: Role::Source,
+        pods: Vec::new(),
         proxy: Proxy {
             workload: named("plan"),
             namespace: named("plan"),

@@ -213,3 +213,53 @@ fn what_is_given_out_is_what_is_taken_in() {
         "{told}"
     );
 }
+
+#[test]
+fn a_configuration_for_many_proxies_becomes_that_of_each() {
+    let pod = |revision: &str, variant: &str| json!({"rollout": "shop", "revision": revision, "variant": variant, "service": "shop"});
+    let document = json!({
+        "version": 1, "generation": 7, "name": "mesh", "role": "destination",
+        "pods": [{"namespace": "web", "pod": pod("a", "stable")},
+                 {"namespace": "web", "pod": pod("b", "canary")}],
+    });
+    let all = FilterConfig::from_json(document.to_string().as_bytes()).unwrap();
+    assert_eq!(serde_json::to_value(&all).unwrap()["proxy"], Value::Null);
+    assert!(!all.is_idle());
+    let node = |workload: &str, namespace: &str, revision: &str| Node {
+        workload: workload.into(),
+        namespace: namespace.into(),
+        revision: revision.into(),
+    };
+    let own = all.clone().at(&node("any", "web", "b"));
+    let expected =
+        json!({"workload": "shop-canary", "namespace": "web", "pod": pod("b", "canary")});
+    assert_eq!(serde_json::to_value(&own.proxy).unwrap(), expected);
+    assert!(own.pods.is_empty() && !own.is_idle());
+    let other = all.clone().at(&node("cart", "web", ""));
+    assert_eq!((&*other.proxy.workload, &other.proxy.pod), ("cart", &None));
+    assert!(other.is_idle());
+    let named = own.clone().at(&node("cart", "web", "a"));
+    assert_eq!(named, own);
+    let unknown = all.at(&node("a b", "", "c"));
+    assert_eq!(
+        (&*unknown.proxy.workload, &*unknown.proxy.namespace),
+        ("unknown", "unknown")
+    );
+}
+
+#[test]
+fn pods_are_told_apart_by_those_who_are_not_named_alone() {
+    let pod = json!({"rollout": "shop", "revision": "a b", "variant": "stable", "service": "shop"});
+    let document = json!({
+        "version": 1, "generation": 7, "name": "mesh", "role": "destination",
+        "proxy": {"workload": "shop", "namespace": "web"},
+        "pods": [{"namespace": "web", "pod": pod}],
+    });
+    let refused = FilterConfig::from_json(document.to_string().as_bytes()).unwrap_err();
+    let told = refused.to_string();
+    assert!(
+        told.contains("pods: has entries, expected none beside a proxy"),
+        "{told}"
+    );
+    assert!(told.contains("pods[0].pod.revision: is \"a b\""), "{told}");
+}

@@ -2,9 +2,9 @@
 
 use super::{
     AllOf, Canary, FilterConfig, HeaderRoute, MAX_ALL, MAX_ANY, MAX_CONDITIONS, MAX_HOST,
-    MAX_HOSTS, MAX_LABEL, MAX_NAME, MAX_REGEX, MAX_REGEXES, MAX_ROUTES, MAX_RULES, MAX_SALT,
-    MAX_STICKY, MAX_VALUE, Pod, Role, Rule, StickyKey, Subject, Test, VARIANT_HEADER, VERSION,
-    WEIGHT_ALL,
+    MAX_HOSTS, MAX_LABEL, MAX_NAME, MAX_PODS, MAX_REGEX, MAX_REGEXES, MAX_ROUTES, MAX_RULES,
+    MAX_SALT, MAX_STICKY, MAX_VALUE, Pod, Role, Rule, StickyKey, Subject, Test, VARIANT_HEADER,
+    VERSION, WEIGHT_ALL,
 };
 use crate::field::{FieldErrors, Report};
 use crate::route::Pattern;
@@ -33,10 +33,22 @@ impl<'a> Check<'a> {
             self.expected("version", config.version, &format!("{VERSION}"));
         }
         self.label("name", &config.name, MAX_LABEL);
-        self.label("proxy.workload", &config.proxy.workload, MAX_LABEL);
-        self.label("proxy.namespace", &config.proxy.namespace, MAX_NAME);
+        if !config.proxy.is_unnamed() {
+            self.label("proxy.workload", &config.proxy.workload, MAX_LABEL);
+            self.label("proxy.namespace", &config.proxy.namespace, MAX_NAME);
+            if !config.pods.is_empty() {
+                let message = "has entries, expected none beside a proxy";
+                self.report.add("pods", message);
+            }
+        }
         if let Some(pod) = &config.proxy.pod {
-            self.pod(pod);
+            self.pod("proxy.pod", pod);
+        }
+        self.at_most("pods", config.pods.len(), MAX_PODS);
+        for (i, version) in config.pods.iter().enumerate() {
+            let path = format!("pods[{i}]");
+            self.label(&format!("{path}.namespace"), &version.namespace, MAX_NAME);
+            self.pod(&format!("{path}.pod"), &version.pod);
         }
         if config.role == Role::Destination && !config.rules.is_empty() {
             let message = "has entries, expected none with role destination";
@@ -61,10 +73,10 @@ impl<'a> Check<'a> {
         );
     }
 
-    fn pod(&mut self, pod: &Pod) {
-        self.label("proxy.pod.rollout", &pod.rollout, MAX_LABEL);
-        self.label("proxy.pod.revision", &pod.revision, MAX_NAME);
-        self.label("proxy.pod.service", &pod.service, MAX_NAME);
+    fn pod(&mut self, path: &str, pod: &Pod) {
+        self.label(&format!("{path}.rollout"), &pod.rollout, MAX_LABEL);
+        self.label(&format!("{path}.revision"), &pod.revision, MAX_NAME);
+        self.label(&format!("{path}.service"), &pod.service, MAX_NAME);
     }
 
     fn rule(&mut self, path: &str, index: usize, rule: &'a Rule) {
@@ -166,9 +178,7 @@ impl<'a> Check<'a> {
     }
 
     fn label(&mut self, path: &str, value: &str, longest: usize) {
-        let fits = (1..=longest).contains(&value.len());
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '~');
-        if !fits || !value.chars().all(plain) {
+        if !is_label(value, longest) {
             let accepted = format!("1 to {longest} letters, digits or any of - _ . / ~");
             self.expected(path, value, &accepted);
         }
@@ -225,6 +235,12 @@ impl<'a> Check<'a> {
         self.report
             .add(path, format_args!("is {value:?}, expected {accepted}"));
     }
+}
+
+/// Whether a text can be the value of a label.
+pub(super) fn is_label(value: &str, longest: usize) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '~');
+    (1..=longest).contains(&value.len()) && value.chars().all(plain)
 }
 
 /// A name as DNS has it, a `*` excluded, or an IPv6 address in brackets.

@@ -55,6 +55,7 @@ fn config(rules: Vec<Rule>, istio_metrics: bool) -> FilterConfig {
         generation: 1,
         name: NAME.to_string(),
         role: Role::Source,
+        pods: Vec::new(),
         proxy: Proxy {
             workload: "gateway".to_string(),
             namespace: "default".to_string(),

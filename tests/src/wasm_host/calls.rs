@@ -21,6 +21,7 @@ pub(super) fn link(linker: &mut Linker<World>) -> Result<()> {
     linker.func_wrap("env", "proxy_get_header_map_value", get)?;
     linker.func_wrap("env", "proxy_replace_header_map_value", replace)?;
     linker.func_wrap("env", "proxy_remove_header_map_value", remove)?;
+    linker.func_wrap("env", "proxy_get_property", property)?;
     linker.func_wrap("env", "proxy_define_metric", define)?;
     linker.func_wrap("env", "proxy_increment_metric", increment)?;
     linker.func_wrap("env", "proxy_record_metric", record)?;
@@ -185,6 +186,16 @@ fn remove(mut host: Host<'_>, kind: u32, key: u32, key_size: u32) -> u32 {
         read(&mut host, key, key_size).and_then(|key| {
             map(host.data_mut(), kind)?.retain(|(name, _)| *name != key);
             Ok(())
+        })
+    })
+}
+
+fn property(mut host: Host<'_>, path: u32, path_size: u32, at: u32, size: u32) -> u32 {
+    host_call!(host, "proxy_get_property", {
+        read(&mut host, path, path_size).and_then(|path| {
+            let found = host.data().properties.get(&path).cloned();
+            let value = found.ok_or(NOT_FOUND)?;
+            answer(&mut host, "proxy_get_property", value, (at, size))
         })
     })
 }

@@ -400,3 +400,108 @@ fn two_roots_that_both_tick_are_both_kept() {
     proxy.tick(first);
     assert_eq!(proxy.sum(REQUESTS, &[("variant", "canary")]), 2);
 }
+
+/// A configuration for many proxies, of which each knows what it is.
+fn for_all(role: &str) -> String {
+    let pod = |revision: &str, variant: &str| {
+        json!({"namespace": "shop", "pod": {
+            "rollout": "checkout", "revision": revision, "variant": variant,
+            "service": "checkout"}})
+    };
+    let rules = match role {
+        "source" => json!([{
+            "rollout": "checkout", "namespace": "shop", "service": "checkout",
+            "hosts": ["checkout"], "stable": "aaa",
+        }]),
+        _ => json!([]),
+    };
+    json!({
+        "version": 1, "generation": 1, "name": "mesh", "role": role, "istioMetrics": true,
+        "pods": [pod("aaa", "stable"), pod("bbb", "canary")], "rules": rules,
+    })
+    .to_string()
+}
+
+/// What a proxy's node says, by the parts of the metadata's paths.
+fn at_node(metadata: &[(&[&str], &[u8])], config: &str) -> (Proxy, u32) {
+    let mut proxy = Proxy::start();
+    for (path, value) in metadata {
+        let path = [&["xds", "node", "metadata"][..], path].concat().join("\0");
+        let properties = &mut proxy.world().properties;
+        properties.insert(path.into_bytes(), value.to_vec());
+    }
+    let root = proxy.configure(config.as_bytes()).expect("is accepted");
+    proxy.tick(root);
+    (proxy, root)
+}
+
+const HASH: &[&str] = &["LABELS", "rollouts-pod-template-hash"];
+
+#[test]
+fn a_proxy_finds_out_whose_pod_is_behind_it() {
+    let node: &[(&[&str], &[u8])] = &[
+        (&["WORKLOAD_NAME"], b"checkout"),
+        (&["NAMESPACE"], b"shop"),
+        (HASH, b"bbb"),
+    ];
+    let (mut proxy, root) = at_node(node, &for_all("destination"));
+    let (context, _) = proxy.begin(root, get("checkout", "/", &[]));
+    proxy.end(context, Some("200"));
+    proxy.tick(root);
+    let served = [
+        ("variant", "canary"),
+        ("revision", "bbb"),
+        ("rollout", "checkout"),
+    ];
+    assert_eq!(proxy.sum("serin_requests_total", &served), 1);
+    let workload = [("destination_workload", "checkout-canary")];
+    assert_eq!(proxy.sum("istio_requests_total", &workload), 1);
+}
+
+#[test]
+fn a_caller_of_no_release_has_its_own_name() {
+    let node: &[(&[&str], &[u8])] = &[
+        (&["WORKLOAD_NAME"], b"cart"),
+        (&["NAMESPACE"], b"other"),
+        // The same hash in another namespace is another's.
+        (HASH, b"bbb"),
+    ];
+    let (mut proxy, root) = at_node(node, &for_all("source"));
+    let (context, _) = proxy.begin(root, get("checkout", "/", &[]));
+    proxy.end(context, Some("200"));
+    proxy.tick(root);
+    let source = [
+        ("source_workload", "cart"),
+        ("source_workload_namespace", "other"),
+    ];
+    assert_eq!(proxy.sum("istio_requests_total", &source), 1);
+    // In front of a pod of no release nothing of a release is counted.
+    let (mut proxy, root) = at_node(node, &for_all("destination"));
+    let (context, _) = proxy.begin(root, get("cart", "/", &[]));
+    proxy.end(context, Some("200"));
+    proxy.tick(root);
+    assert_eq!(proxy.sum("serin_requests_total", &[]), 0);
+    assert_eq!(
+        proxy.sum("istio_requests_total", &[("destination_workload", "cart")]),
+        1
+    );
+}
+
+#[test]
+fn what_a_node_does_not_say_or_says_badly_is_unknown() {
+    let bad: &[(&[&str], &[u8])] = &[
+        (&["WORKLOAD_NAME"], b"a;.;b=.=c"),
+        (&["NAMESPACE"], b"\xff\xfe"),
+    ];
+    for node in [&[][..], bad] {
+        let (mut proxy, root) = at_node(node, &for_all("source"));
+        let (context, _) = proxy.begin(root, get("checkout", "/", &[]));
+        proxy.end(context, Some("200"));
+        proxy.tick(root);
+        let source = [
+            ("source_workload", "unknown"),
+            ("source_workload_namespace", "unknown"),
+        ];
+        assert_eq!(proxy.sum("istio_requests_total", &source), 1, "{node:?}");
+    }
+}

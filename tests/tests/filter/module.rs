@@ -10,6 +10,7 @@ const IMPORTS: &[&str] = &[
     "env.proxy_get_buffer_bytes",
     "env.proxy_get_header_map_pairs",
     "env.proxy_get_header_map_value",
+    "env.proxy_get_property",
     "env.proxy_increment_metric",
     "env.proxy_log",
     "env.proxy_record_metric",

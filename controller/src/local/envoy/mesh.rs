@@ -192,6 +192,7 @@ impl Mesh {
             },
             istio_metrics: true,
             rules: self.rules(None),
+            pods: Vec::new(),
         };
         let sets = self
             .sets
@@ -212,6 +213,7 @@ impl Mesh {
             proxy: self.proxy(set),
             istio_metrics: true,
             rules: Vec::new(),
+            pods: Vec::new(),
         }
     }
 

@@ -1,0 +1,67 @@
+//! One configuration for all proxies of a mesh: the real Envoy tells its filter whose proxy it is, by
+//! the node metadata that Istio writes.
+
+use serde_json::{Value, json};
+use serin_core::wire::FilterConfig;
+use serin_tests::envoy::Envoy;
+use serin_tests::load;
+
+/// In front of pods.
+fn config() -> FilterConfig {
+    let version = |revision: &str, variant: &str| {
+        json!({"namespace": "web", "pod": {
+            "rollout": "shop", "revision": revision, "variant": variant, "service": "shop"}})
+    };
+    let document = json!({
+        "version": 1, "generation": 3, "name": "mesh", "role": "destination",
+        "istioMetrics": true,
+        "pods": [version("5b8d4f", "stable"), version("6f7c9d", "canary")],
+    });
+    FilterConfig::from_json(document.to_string().as_bytes()).expect("is accepted")
+}
+
+fn node(workload: &str, namespace: &str, hash: &str) -> Value {
+    json!({
+        "WORKLOAD_NAME": workload, "NAMESPACE": namespace,
+        "LABELS": {"app": workload, "rollouts-pod-template-hash": hash},
+    })
+}
+
+/// Sends requests through a proxy with this node, and finds all these labels on what it counted.
+fn counts_with(node: &Value, metric: &str, labels: &[(&str, &str)]) {
+    let envoy = Envoy::start_as(&config(), node);
+    load::send(envoy.listener, "shop", 1, 20, &|_| vec![]);
+    envoy.until("its requests are counted", || {
+        envoy.statistic("istio_requests_total").iter().sum::<f64>() >= 20.0
+    });
+    let lines = envoy.named(metric);
+    let line = lines.first().expect("a series");
+    for (label, value) in labels {
+        let label = format!("{label}___{value}___");
+        assert!(line.contains(&label), "{label}: {line}");
+    }
+}
+
+#[test]
+fn a_pod_of_the_canary_counts_as_the_canary() {
+    let labels = [
+        ("variant", "canary"),
+        ("revision", "6f7c9d"),
+        ("rollout", "shop"),
+        ("namespace", "web"),
+    ];
+    counts_with(
+        &node("shop", "web", "6f7c9d"),
+        "serin_requests_total",
+        &labels,
+    );
+}
+
+#[test]
+fn a_pod_of_no_release_counts_under_its_own_name() {
+    let labels = [
+        ("destination_workload", "cart"),
+        ("destination_workload_namespace", "web"),
+    ];
+    counts_with(&node("cart", "web", ""), "istio_requests_total", &labels);
+}
