@@ -30,15 +30,19 @@ pub fn filter(name: &str, source: &Value) -> Value {
 /// counted since its last tick ends with it, so a configuration should be at rest for a few ticks
 /// before it is rendered as one that asks for nothing.
 pub fn extension(config: &FilterConfig, code: &Value) -> Value {
-    let filter = match config.is_idle() {
-        true => json!({"@type": LETS_THROUGH}),
-        false => module(config, code),
-    };
     json!({
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": config.name,
-        "typed_config": filter,
+        "typed_config": typed_config(config, code),
     })
+}
+
+/// The filter in that extension.
+pub fn typed_config(config: &FilterConfig, code: &Value) -> Value {
+    match config.is_idle() {
+        true => json!({"@type": LETS_THROUGH}),
+        false => module(config, code),
+    }
 }
 
 fn module(config: &FilterConfig, code: &Value) -> Value {

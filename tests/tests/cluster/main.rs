@@ -9,6 +9,7 @@ mod account;
 mod analysis;
 mod api_definitions;
 mod harness;
+mod mesh;
 mod release;
 mod shop;
 mod trial;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         harness::traffic::trials(),
         analysis::all(),
         api_definitions::trials(),
+        mesh::trials(),
         release::trials(),
     ];
     let mut trials: Vec<_> = trials.into_iter().flatten().collect();
