@@ -6,6 +6,7 @@ mod explain;
 mod get;
 mod list;
 mod local;
+mod render;
 mod restart;
 mod screen;
 mod set;
@@ -64,6 +65,8 @@ enum Command {
     Terminate(terminate::Terminate),
     /// Say where a request goes at each step of a release, and why
     Explain(explain::Explain),
+    /// Print the objects by which a mesh gets the filter, for kubectl apply
+    Render(render::Render),
     /// Print the CustomResourceDefinitions, for kubectl apply
     Crd,
     /// Ends what local mode leaves behind
@@ -151,6 +154,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Set(command) => command.run().await,
         Command::Terminate(command) => command.run().await,
         Command::Explain(command) => command.run().await,
+        Command::Render(command) => command.run().await,
         Command::Crd => crd::run(),
         Command::Guard(args) => guard::run(args).await.map(|()| ExitCode::SUCCESS),
     };

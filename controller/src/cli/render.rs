@@ -1,0 +1,128 @@
+//! `serin render`: the objects by which a mesh gets the filter, as YAML for kubectl.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+use serde_json::Value;
+use serin_core::plan::{Plan, Router};
+
+use super::screen;
+use crate::manifest;
+use crate::mesh::objects::{self, Wanted};
+
+/// `serin render`
+#[derive(Args, Debug)]
+pub(super) struct Render {
+    /// The directory with the Rollouts' manifests
+    #[arg(short, long, value_name = "DIR")]
+    filename: PathBuf,
+    /// Istio's root namespace: what is there is for all proxies of the mesh
+    #[arg(long, value_name = "NAME", default_value = "istio-system")]
+    root_namespace: String,
+    /// Where proxies reach the controller, which gives out the module
+    #[arg(long, value_name = "URL", default_value = "http://serin.serin:8090")]
+    controller: String,
+}
+
+impl Render {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let plans = manifest::plans(&manifest::texts(&self.filename)?)?;
+        let mut text = String::new();
+        for object in self.objects(&plans)? {
+            text.push_str("---\n");
+            text.push_str(&serde_norway::to_string(&object)?);
+        }
+        screen::write(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The filter's place, what it is to do while no release is in flight, and each Rollout's routes.
+    fn objects(&self, plans: &[Plan]) -> anyhow::Result<Vec<Value>> {
+        let by_filter = |plan: &&Plan| matches!(plan.router, Router::Wasm(_));
+        let plans: Vec<&Plan> = plans.iter().filter(by_filter).collect();
+        if plans.is_empty() {
+            bail!(
+                "no Rollout in {} has spec.strategy.canary.trafficRouting.plugins serin/wasm, \
+                 expected one",
+                self.filename.display()
+            );
+        }
+        let namespace = &self.root_namespace;
+        let code = objects::code_at(self.controller.trim_end_matches('/'));
+        let mut all = vec![
+            objects::place(namespace),
+            objects::configuration(namespace, &Wanted::default(), &code)?,
+        ];
+        // A plan with this router names both Services.
+        all.extend(plans.into_iter().filter_map(objects::virtual_service));
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn plan(routing: &Value) -> Plan {
+        let canary = json!({
+            "stableService": "shop", "canaryService": "shop-canary",
+            "trafficRouting": routing, "steps": [{"setWeight": 10}],
+        });
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "shop", "namespace": "web"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "shop"}},
+                "template": {"metadata": {"labels": {"app": "shop"}},
+                    "spec": {"containers": [{"name": "app", "image": "app:1"}]}},
+                "strategy": {"canary": canary},
+            },
+        });
+        Plan::parse(&rollout, "default").expect("a plan")
+    }
+
+    fn render() -> Render {
+        Render {
+            filename: "manifests".into(),
+            root_namespace: "istio-system".into(),
+            controller: "http://serin.serin:8090/".into(),
+        }
+    }
+
+    #[test]
+    fn each_object_has_its_place() {
+        let wasm = json!({"plugins": {"serin/wasm": {}}});
+        let objects = render().objects(&[plan(&wasm)]).expect("objects");
+        let names = |object: &Value| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+            let metadata = &object["metadata"];
+            [&object["kind"], &metadata["namespace"], &metadata["name"]]
+                .map(text)
+                .join(" ")
+        };
+        let names: Vec<String> = objects.iter().map(names).collect();
+        assert_eq!(
+            names,
+            [
+                "EnvoyFilter istio-system serin-filter",
+                "EnvoyFilter istio-system serin-config",
+                "VirtualService web serin-shop",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_directory_without_such_a_rollout_is_refused() {
+        let istio = json!({"istio": {"virtualService": {"name": "shop"}}});
+        for plans in [vec![], vec![plan(&istio)]] {
+            let refused = render().objects(&plans).expect_err("none").to_string();
+            assert!(
+                refused.contains("manifests") && refused.contains("serin/wasm"),
+                "{refused}"
+            );
+        }
+    }
+}
