@@ -39,6 +39,7 @@ setup-cluster: ## Build Kubernetes, istiod and Argo Rollouts into .tools/bin (on
 	@.ci/setup kube-apiserver $(KUBERNETES_VERSION)
 	@.ci/setup kube-controller-manager $(KUBERNETES_VERSION)
 	@.ci/setup pilot-discovery $(ISTIO_VERSION)
+	@.ci/setup istioctl $(ISTIO_VERSION)
 	@.ci/setup rollouts-controller $(ARGO_ROLLOUTS_VERSION)
 	@.ci/setup kubectl-argo-rollouts $(ARGO_ROLLOUTS_VERSION)
 
