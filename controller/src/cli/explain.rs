@@ -18,7 +18,7 @@ pub(super) struct Explain {
     #[arg(short, long, value_name = "DIR")]
     filename: PathBuf,
     /// The Rollout, if there are several
-    #[arg(value_name = "ROLLOUT")]
+    #[arg(value_name = "[NAMESPACE/]ROLLOUT")]
     rollout: Option<String>,
     /// A header that the request has; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
@@ -51,9 +51,9 @@ impl Explain {
         let dir = &self.filename;
         let mut plans = manifest::plans(&manifest::texts(dir)?)?;
         if let Some(name) = &self.rollout {
-            plans.retain(|plan| plan.name == *name);
+            plans.retain(|plan| plan.name == *name || full(plan) == *name);
         }
-        let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+        let names: Vec<String> = plans.iter().map(full).collect();
         match (plans.len(), &self.rollout) {
             (0, Some(name)) => bail!("no Rollout {name:?} in {}", dir.display()),
             (0, None) => bail!("no Rollout in {}", dir.display()),
@@ -65,6 +65,10 @@ impl Explain {
             ),
         }
     }
+}
+
+fn full(plan: &Plan) -> String {
+    format!("{}/{}", plan.namespace, plan.name)
 }
 
 /// What is told, one line for each step.
@@ -79,7 +83,7 @@ fn picture(plan: &Plan, lines: &[Line]) -> String {
         widths.max().unwrap_or(0)
     };
     let (first, second) = (width(&when), width(&|line| line.goes_to.clone()));
-    let mut text = format!("Rollout {}/{}\n", plan.namespace, plan.name);
+    let mut text = format!("Rollout {}\n", full(plan));
     for line in lines {
         let (when, goes_to) = (when(line), &line.goes_to);
         text.push_str(&format!(

@@ -21,9 +21,6 @@ pub(super) struct Render {
     /// Istio's root namespace: what is there is for all proxies of the mesh
     #[arg(long, value_name = "NAME", default_value = "istio-system")]
     root_namespace: String,
-    /// Where proxies reach the controller, which gives out the module
-    #[arg(long, value_name = "URL", default_value = "http://serin.serin:8090")]
-    controller: String,
 }
 
 impl Render {
@@ -50,10 +47,10 @@ impl Render {
             );
         }
         let namespace = &self.root_namespace;
-        let code = objects::code_at(self.controller.trim_end_matches('/'));
         let mut all = vec![
             objects::place(namespace),
-            objects::configuration(namespace, &Wanted::default(), &code)?,
+            // Without a release in flight there is no module.
+            objects::configuration(namespace, &Wanted::default(), &Value::Null)?,
         ];
         // A plan with this router names both Services.
         all.extend(plans.into_iter().filter_map(objects::virtual_service));
@@ -88,7 +85,6 @@ mod tests {
         Render {
             filename: "manifests".into(),
             root_namespace: "istio-system".into(),
-            controller: "http://serin.serin:8090/".into(),
         }
     }
 

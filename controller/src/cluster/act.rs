@@ -65,12 +65,13 @@ impl Acting<'_> {
         scaled?;
         runs?;
         let waits = moved?;
-        let_go::by_plan(self.pass.context, self.plan).await?;
+        let given_back = let_go::by_plan(self.pass.context, self.plan).await;
         self.tell_revision().await?;
         self.scale_workload().await?;
         self.dress_pods().await?;
         self.forget_old().await?;
         let restarts = self.restart_pods().await?;
+        given_back?;
         Ok([waits, restarts].into_iter().flatten().min())
     }
 
@@ -249,7 +250,8 @@ impl Acting<'_> {
     }
 }
 
-fn is_failed_test(status: &kube::core::Status) -> bool {
+/// Whether a JSON Patch was refused since the object is not the one that was read.
+pub(super) fn is_failed_test(status: &kube::core::Status) -> bool {
     let causes = status.details.as_ref().map(|details| details.causes.len());
     status.code == 422 && causes.unwrap_or(0) == 0
 }

@@ -34,9 +34,12 @@ impl Pass<'_> {
                     adopted = true;
                     tracing::info!(rollout = plan.name, set = name, "adopted");
                 }
-                Err(kube::Error::Api(status)) => {
-                    let why = &status.message;
-                    tracing::warn!(rollout = plan.name, set = name, why, "not adopted");
+                // Gone, or refused for good as far as anybody knows.
+                Err(kube::Error::Api(status)) if [403, 404, 422].contains(&status.code) => {
+                    let why = format!("ReplicaSet {name} cannot be adopted: {}", status.message);
+                    if self.context.fail(self.uid, Some(why.clone())) {
+                        tracing::warn!(rollout = plan.name, why, "not adopted");
+                    }
                 }
                 Err(error) => {
                     return Err(PassError::api(format!("adopt ReplicaSet {name}"))(error));

@@ -66,7 +66,10 @@ pub(super) async fn identify(
         role: &Default::default(),
         apart_from: None,
     };
-    let filled_in = filled_in(client, plan, sets::object(&making)).await?;
+    let Some(filled_in) = filled_in(client, plan, sets::object(&making)).await? else {
+        let hash = written.clone();
+        return Ok(Version { hash, written });
+    };
     let template = sets::bare(&filled_in);
     let alike = match known.iter().all(|set| differs(&template, set)) {
         true => None,
@@ -97,8 +100,13 @@ fn differs(template: &Value, set: &ReplicaSet) -> bool {
     })
 }
 
-/// A ReplicaSet as the API server would store it.
-async fn filled_in(client: &Client, plan: &Plan, mut set: Value) -> Result<Value, IdentityError> {
+/// A ReplicaSet as the API server would store it; none if a webhook keeps it from saying so, since
+/// it does not support dry runs.
+async fn filled_in(
+    client: &Client,
+    plan: &Plan,
+    mut set: Value,
+) -> Result<Option<Value>, IdentityError> {
     // Its name may be taken, which is no matter here.
     if let Some(metadata) = set["metadata"].as_object_mut() {
         metadata.remove("name");
@@ -110,7 +118,15 @@ async fn filled_in(client: &Client, plan: &Plan, mut set: Value) -> Result<Value
     };
     let set: DynamicObject = serde_json::from_value(set).map_err(kube::Error::SerdeError)?;
     match api(client, plan).create(&dry, &set).await {
-        Ok(set) => Ok(serde_json::to_value(set).map_err(kube::Error::SerdeError)?),
+        Ok(set) => Ok(Some(
+            serde_json::to_value(set).map_err(kube::Error::SerdeError)?,
+        )),
+        Err(kube::Error::Api(status))
+            if status.code == 400 && status.message.contains("dry run") =>
+        {
+            tracing::warn!(rollout = plan.name, why = status.message, "no dry run");
+            Ok(None)
+        }
         Err(kube::Error::Api(status)) if status.is_invalid() || status.code == 400 => {
             Err(IdentityError::Refused(status.message.clone()))
         }

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::act::is_failed_test;
 use super::context::Context;
 use super::reconcile::PassError;
 use super::watched::Holding;
@@ -48,35 +49,37 @@ pub(super) async fn by_plan(context: &Context, plan: &Plan) -> Result<(), PassEr
 }
 
 /// Gives back what Rollouts managed that are gone: those that went while nobody looked, and those
-/// that are told of.
+/// that are told of. None waits for another.
 pub(super) async fn by_gone(context: &Context, gone: UnboundedReceiver<Name>) {
     context.ready.clone().await;
-    while context.watched.holds_istio() == Holding::Soon {
-        tokio::time::sleep(AGAIN).await;
-    }
     let mut gone = gone;
     let told = stream::poll_fn(move |task| gone.poll_recv(task));
+    // Istio's objects are held later, or never.
+    let later = stream::once(until_istio(context)).flat_map(|()| stream::iter(unknown(context)));
     let before = stream::iter(unknown(context));
-    let all = before.chain(told);
-    all.for_each(|(namespace, name)| async move {
-        let mut tries = 0;
+    let all = stream::select(before.chain(told), later);
+    all.for_each_concurrent(None, |(namespace, name)| async move {
+        let mut waits = FIRST_WAIT;
         while let Err(error) = let_go(context, &namespace, &name).await {
-            tries += 1;
             if !error.is_conflict() {
                 tracing::warn!(namespace, name, %error, "what a Rollout managed is not given back");
             }
-            if tries == TRIES {
-                return;
-            }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(waits).await;
+            waits = (waits * 2).min(LONGEST_WAIT);
         }
     })
     .await;
 }
 
-/// How often it is tried; whoever starts next tries again.
-const TRIES: u32 = 10;
-const AGAIN: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Ends once Istio's objects are held, if they ever are.
+async fn until_istio(context: &Context) {
+    while context.watched.holds_istio() == Holding::Soon {
+        tokio::time::sleep(FIRST_WAIT).await;
+    }
+}
 
 /// The Rollouts that objects say they are managed by and that are not held.
 fn unknown(context: &Context) -> Vec<Name> {
@@ -84,8 +87,14 @@ fn unknown(context: &Context) -> Vec<Name> {
         let reference = ObjectRef::new(name).within(namespace);
         context.watched.rollouts.get(&reference).is_some()
     };
+    // Anybody may write an annotation; what cannot be a name is no Rollout's.
+    let is_name = |(_, name): &Name| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        name.chars().all(plain)
+    };
     let managers = context.watched.managers().into_iter();
-    managers.filter(|name| !is_held(name)).collect()
+    let managers = managers.filter(|name| is_name(name) && !is_held(name));
+    managers.collect()
 }
 
 /// Lets go of everything, if there is no Rollout of this name: another controller may look after it.
@@ -106,37 +115,61 @@ async fn give_back(
     rollout: &str,
     kept: &Kept<'_>,
 ) -> Result<(), PassError> {
-    let (watched, params) = (&context.watched, PatchParams::default());
+    let watched = &context.watched;
+    let mut failed = None;
     for service in watched.services_of(namespace, rollout) {
-        let name = service.name_any();
-        if kept.services.contains(&*name) {
-            continue;
+        if !kept.services.contains(&*service.name_any()) {
+            let given_back = give_back_service(context, namespace, &service).await;
+            failed = failed.or(given_back.err());
         }
-        let api: Api<Service> = Api::namespaced(context.client.clone(), namespace);
-        let patch = Patch::Merge(services::given_back(&service));
-        let patched = api.patch(&name, &params, &patch).await;
-        ignore_gone(patched).map_err(PassError::api(format!("give back Service {name}")))?;
-        tracing::info!(rollout, service = name, "given back");
     }
     for rule in watched.rules_of(namespace, rollout) {
-        let name = rule.name_any();
-        if kept.rule == Some(&*name) {
-            continue;
+        if kept.rule != Some(&*rule.name_any()) {
+            let given_back = give_back_rule(context, namespace, &rule).await;
+            failed = failed.or(given_back.err());
         }
-        let before = serde_json::to_value(&*rule).map_err(|source| PassError::Json {
-            what: "a DestinationRule",
-            source,
-        })?;
-        let Some(patch) = istio::patch(&before, &istio::given_back(&before)) else {
-            continue;
-        };
-        let kind = &watched.istio.destination_rule;
-        let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, kind);
-        let patched = api.patch(&name, &params, &Patch::Json::<()>(patch)).await;
-        ignore_gone(patched)
-            .map_err(PassError::api(format!("give back DestinationRule {name}")))?;
-        tracing::info!(rollout, destination_rule = name, "given back");
     }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn give_back_service(
+    context: &Context,
+    namespace: &str,
+    service: &Service,
+) -> Result<(), PassError> {
+    let name = service.name_any();
+    let api: Api<Service> = Api::namespaced(context.client.clone(), namespace);
+    let patch = Patch::Merge(services::given_back(service));
+    let patched = api.patch(&name, &PatchParams::default(), &patch).await;
+    ignore_gone(patched).map_err(PassError::api(format!("give back Service {name}")))?;
+    tracing::info!(namespace, service = name, "given back");
+    Ok(())
+}
+
+async fn give_back_rule(
+    context: &Context,
+    namespace: &str,
+    rule: &DynamicObject,
+) -> Result<(), PassError> {
+    let name = rule.name_any();
+    let before = serde_json::to_value(rule).map_err(|source| PassError::Json {
+        what: "a DestinationRule",
+        source,
+    })?;
+    let Some(patch) = istio::patch(&before, &istio::given_back(&before)) else {
+        return Ok(());
+    };
+    let kind = &context.watched.istio.destination_rule;
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, kind);
+    let patch = Patch::Json::<()>(patch);
+    let what = format!("give back DestinationRule {name}");
+    match api.patch(&name, &PatchParams::default(), &patch).await {
+        Err(kube::Error::Api(status)) if is_failed_test(&status) => {
+            return Err(PassError::Stale { what });
+        }
+        patched => ignore_gone(patched).map_err(PassError::api(what))?,
+    }
+    tracing::info!(namespace, destination_rule = name, "given back");
     Ok(())
 }
 

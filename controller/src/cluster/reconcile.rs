@@ -12,7 +12,7 @@ use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
 use serin_core::plan::{Plan, Router, Workload, WorkloadRef};
 use serin_core::revision::HASH_LABEL;
-use serin_core::step::{Observation, RunSeen, SetSeen, State, Traffic, step};
+use serin_core::step::{Observation, RunSeen, SetSeen, State, Traffic, WantedRun, step};
 use serin_core::time::Timestamp;
 
 use super::act::Acting;
@@ -50,6 +50,12 @@ pub(super) enum PassError {
     Stale {
         /// Which.
         what: String,
+    },
+    /// A ReplicaSet has the name of the version's and cannot be taken over.
+    #[error("{why}")]
+    Unadopted {
+        /// Which, and what is in the way.
+        why: String,
     },
     /// An object cannot be written as JSON, or read.
     #[error("read {what}: {source}")]
@@ -337,6 +343,13 @@ impl<'a> Pass<'a> {
             overtaken,
         };
         let decision = step(plan, &observation, self.now);
+        // The steps would go on to their end without an analysis beside them that cannot begin.
+        let is_missing = |run: &WantedRun| run.step.is_none() && !seen.runs.contains_key(&run.name);
+        let lacks = unfit.iter().any(|unfit| unfit.step.is_none());
+        let decision = match lacks && decision.runs.iter().any(is_missing) {
+            true => step(&at_rest(plan), &observation, self.now),
+            false => decision,
+        };
         let asked = router::asked(plan, &decision);
         if memory.asked.as_ref() != Some(&asked) {
             spreading = None;
@@ -424,10 +437,11 @@ impl<'a> Pass<'a> {
         };
         let shows = seen.objects.show(plan, asked);
         let spreading = self.context.spreading(self.uid, asked, shows);
+        // Before anything was known, Services may have led elsewhere: to a Deployment, say.
         let same = memory
             .known
             .as_ref()
-            .is_none_or(|known| *known == asked.traffic);
+            .is_some_and(|known| *known == asked.traffic);
         let by_pods = plan.router == Router::ReplicaRatio;
         let spreading = match spreading {
             Some(_) if same || by_pods => Some(Duration::ZERO),
@@ -488,6 +502,14 @@ impl<'a> Pass<'a> {
     pub(super) fn rollouts(&self) -> Api<Rollout> {
         let namespace = self.rollout.namespace().unwrap_or_default();
         Api::namespaced(self.context.client.clone(), &namespace)
+    }
+}
+
+/// The plan with its steps held.
+fn at_rest(plan: &Plan) -> Plan {
+    Plan {
+        paused: true,
+        ..plan.clone()
     }
 }
 

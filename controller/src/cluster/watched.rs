@@ -306,7 +306,7 @@ fn managed_by<K: Resource>(object: &K) -> Cow<'_, str> {
     let annotations = object.meta().annotations.as_ref();
     let rollout = annotations.and_then(|annotations| annotations.get(MANAGED_BY));
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-    match rollout {
+    match rollout.filter(|rollout| !rollout.is_empty()) {
         Some(rollout) => manager(namespace, rollout).into(),
         None => NOBODY.into(),
     }

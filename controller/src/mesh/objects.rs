@@ -2,10 +2,10 @@
 //! and what it is to do, which is an object of its own, so that a change touches no listener.
 
 use serde_json::{Value, json};
-use serin_core::field::FieldErrors;
+use serin_core::field::{FieldError, FieldErrors};
 use serin_core::plan::Plan;
 use serin_core::wire::{
-    FilterConfig, Proxy, Role, Rule, VARIANT_HEADER, VERSION, Variant, VersionOfPods,
+    FilterConfig, MAX_CONFIG, Proxy, Role, Rule, VARIANT_HEADER, VERSION, Variant, VersionOfPods,
 };
 
 use crate::ecds;
@@ -100,11 +100,20 @@ pub fn configuration(namespace: &str, wanted: &Wanted, code: &Value) -> Result<V
             },
         }));
     }
-    Ok(json!({
+    let object = json!({
         "apiVersion": API, "kind": "EnvoyFilter",
         "metadata": {"name": CONFIGURATION, "namespace": namespace},
         "spec": {"configPatches": patches},
-    }))
+    });
+    // The API server takes the whole, in which the text of each is quoted.
+    let bytes = object.to_string().len();
+    match bytes <= MAX_CONFIG {
+        true => Ok(object),
+        false => Err(FieldErrors(vec![FieldError {
+            path: format!("EnvoyFilter {namespace}/{CONFIGURATION}"),
+            message: format!("has {bytes} bytes, expected at most {MAX_CONFIG}"),
+        }])),
+    }
 }
 
 /// The module where a controller gives it out, such as `http://serin.serin-system:8090`: proxies

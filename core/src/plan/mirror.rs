@@ -25,7 +25,7 @@ pub struct MirrorMatch {
     /// Of the method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<TextMatch>,
-    /// Of the path with its query.
+    /// Of the path without its query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<TextMatch>,
     /// Of headers by their lower-case names.

@@ -65,7 +65,7 @@ async fn the_filter_routes_where_istiod_distributes_it(cluster: &Cluster) {
         ..Traffic::to(&host)
     };
     let share = for_a_second(users, &proxy).await.share_of("v2");
-    assert!((0.3..0.7).contains(&share), "{share}");
+    assert!((0.15..0.85).contains(&share), "{share}");
     let one = Traffic {
         headers: Arc::new(|_| vec![("x-user-id".into(), "alice".into())]),
         ..Traffic::to(&host)
@@ -200,7 +200,7 @@ fn listeners_changed(proxy: &Proxy) -> Vec<f64> {
 
 async fn for_a_second(traffic: Traffic, proxy: &Arc<Proxy>) -> Outcome {
     let outcome = traffic.through_for(proxy, Duration::from_secs(1)).await;
-    assert!(outcome.answers.len() > 10, "{outcome:?}");
+    assert!(outcome.answers.len() >= 30, "{outcome:?}");
     outcome
 }
 

@@ -110,10 +110,13 @@ impl Acting<'_> {
             owners.any(|owner| owner.uid == self.pass.uid)
         };
         match there {
-            // One that nobody controls is adopted once what is held shows it so.
+            // One that nobody controls is adopted once what is held shows it so, if it can be.
             Some(set) if self.pass.may_adopt(self.plan, self.selector, &set) => {
-                return Err(PassError::Stale {
-                    what: format!("ReplicaSet {name}"),
+                return Err(match self.pass.context.failure(self.pass.uid) {
+                    Some(why) => PassError::Unadopted { why },
+                    None => PassError::Stale {
+                        what: format!("ReplicaSet {name}"),
+                    },
                 });
             }
             Some(set) if !own(&set) => {}

@@ -140,7 +140,7 @@ fn together(own: &Value, user: &Value) -> Value {
     for (field, header) in [("uri", ":path"), ("method", ":method")] {
         if let Some(condition) = own.get(field) {
             match all.contains_key(field) {
-                true => tests.insert(header.into(), condition.clone()),
+                true => tests.insert(header.into(), as_header(header, condition)),
                 false => all.insert(field.into(), condition.clone()),
             };
         }
@@ -167,6 +167,17 @@ fn together(own: &Value, user: &Value) -> Value {
         };
     }
     all.into()
+}
+
+/// A test of a path, which the query is no part of, as one of the header, where it is.
+fn as_header(header: &str, test: &Value) -> Value {
+    const QUERY: &str = r"(\?.*)?";
+    let text = |kind: &str| test[kind].as_str();
+    match (header, text("exact"), text("regex")) {
+        (":path", Some(path), _) => json!({"regex": regex_lite::escape(path) + QUERY}),
+        (":path", None, Some(regex)) => json!({"regex": format!("(?:{regex}){QUERY}")}),
+        _ => test.clone(),
+    }
 }
 
 /// Whether a test is of a header's presence alone.

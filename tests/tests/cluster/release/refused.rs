@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use serin_tests::cluster::{Cluster, JSON};
+use std::time::Duration;
 
 use super::controller::{ARGO, World, is_in};
 use super::manifests::{all, by_host, rollout, service};
@@ -11,6 +12,7 @@ trials![
     what_is_missing_is_told_until_it_is_there,
     a_strategy_that_comes_later_is_refused_and_a_running_release_untouched,
     an_analysis_that_cannot_begin_is_told_before_the_release,
+    steps_wait_for_an_analysis_beside_them_that_cannot_begin,
 ];
 
 fn canary() -> serde_json::Value {
@@ -161,4 +163,47 @@ async fn an_analysis_that_cannot_begin_is_told_before_the_release(cluster: &Clus
     world.until_paused_at(1).await;
     world.plugin(&["promote", "shop"]);
     world.until_phase("Healthy").await;
+}
+
+/// Otherwise the release would come to its end without anybody having looked.
+async fn steps_wait_for_an_analysis_beside_them_that_cannot_begin(cluster: &Cluster) {
+    let world = World::new(cluster, "beside").await;
+    let mut canary = canary();
+    canary["steps"] = json!([{"setWeight": 50}, {"pause": {}}, {"setWeight": 60}]);
+    canary["analysis"] = json!({"templates": [{"templateName": "up"}], "startingStep": 2});
+    let job = json!({"spec": {"template": {"spec": {
+        "restartPolicy": "Never",
+        "containers": [{"name": "check", "image": "any", "command": ["true"]}]}}}});
+    let template = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
+        "metadata": {"name": "up"},
+        "spec": {"metrics": [{"name": "up", "provider": {"job": job}}]},
+    });
+    let ground = [
+        service("shop"),
+        service("shop-canary"),
+        by_host(),
+        template.clone(),
+        rollout("v1", 1, &canary),
+    ];
+    world.stand(&ground).await;
+    world.apply(&rollout("v2", 1, &canary).to_string()).await;
+    world.until_paused_at(1).await;
+    let path = format!("{ARGO}/namespaces/{}/analysistemplates/up", world.namespace);
+    cluster.ask("DELETE", &path, JSON, None).await;
+    world.plugin(&["promote", "shop"]);
+    // Longer than the steps that are left would take.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let waits = world.rollout().await["status"].clone();
+    assert_ne!(waits["stableRS"], waits["currentPodHash"], "{waits}");
+    let message = waits["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("canary.analysis: AnalysisTemplate"),
+        "{waits}"
+    );
+    world.apply(&template.to_string()).await;
+    let healthy = world.until_phase("Healthy").await;
+    assert_eq!(healthy["status"]["stableRS"], waits["currentPodHash"]);
+    let runs = world.get(ARGO, "analysisruns").await;
+    assert_eq!(runs["items"].as_array().map(Vec::len), Some(1), "{runs}");
 }
