@@ -1,6 +1,7 @@
 //! Objects by whom they belong to, so that a pass over one of a thousand Rollouts need not look at
 //! what belongs to all.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt as _};
@@ -57,11 +58,15 @@ impl<K: Resource<DynamicType: Eq + Hash + Clone> + 'static> Index<K> {
 /// Whom that belongs to which is nobody's.
 pub(super) const NOBODY: &str = "";
 
+/// The owner that controls an object.
+pub(super) fn controlling<K: Resource>(object: &K) -> Option<&OwnerReference> {
+    let mut owners = object.owner_references().iter();
+    owners.find(|owner| owner.controller == Some(true))
+}
+
 /// The uid of the owner that controls an object.
 pub(super) fn controller<K: Resource>(object: &K) -> Cow<'_, str> {
-    let mut owners = object.owner_references().iter();
-    let controls = owners.find(|owner| owner.controller == Some(true));
-    Cow::Borrowed(controls.map_or(NOBODY, |owner| &owner.uid))
+    Cow::Borrowed(controlling(object).map_or(NOBODY, |owner| &owner.uid))
 }
 
 impl<K> Owned<K>

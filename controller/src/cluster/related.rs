@@ -9,6 +9,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt as _};
 use serde_json::Value;
 
+use super::owned::controlling;
 use super::sets;
 use crate::api::{AnalysisTemplate, ClusterAnalysisTemplate, Free, Rollout};
 
@@ -98,9 +99,7 @@ impl Named<'_> {
 }
 
 fn rollout_of(set: &ReplicaSet) -> Option<ObjectRef<Rollout>> {
-    let mut owners = set.owner_references().iter();
-    let owner = owners.find(|owner| owner.controller == Some(true));
-    let name = match owner {
+    let name = match controlling(set) {
         Some(owner) => (owner.kind == "Rollout").then(|| owner.name.clone())?,
         None => {
             let name = set.name_any();

@@ -435,6 +435,13 @@ fn at_node(metadata: &[(&[&str], &[u8])], config: &str) -> (Proxy, u32) {
     (proxy, root)
 }
 
+/// A request to a host that is answered well, and counted.
+fn one_request(proxy: &mut Proxy, root: u32, host: &str) {
+    let (context, _) = proxy.begin(root, get(host, "/", &[]));
+    proxy.end(context, Some("200"));
+    proxy.tick(root);
+}
+
 const HASH: &[&str] = &["LABELS", "rollouts-pod-template-hash"];
 
 #[test]
@@ -445,9 +452,7 @@ fn a_proxy_finds_out_whose_pod_is_behind_it() {
         (HASH, b"bbb"),
     ];
     let (mut proxy, root) = at_node(node, &for_all("destination"));
-    let (context, _) = proxy.begin(root, get("checkout", "/", &[]));
-    proxy.end(context, Some("200"));
-    proxy.tick(root);
+    one_request(&mut proxy, root, "checkout");
     let served = [
         ("variant", "canary"),
         ("revision", "bbb"),
@@ -467,9 +472,7 @@ fn a_caller_of_no_release_has_its_own_name() {
         (HASH, b"bbb"),
     ];
     let (mut proxy, root) = at_node(node, &for_all("source"));
-    let (context, _) = proxy.begin(root, get("checkout", "/", &[]));
-    proxy.end(context, Some("200"));
-    proxy.tick(root);
+    one_request(&mut proxy, root, "checkout");
     let source = [
         ("source_workload", "cart"),
         ("source_workload_namespace", "other"),
@@ -477,9 +480,7 @@ fn a_caller_of_no_release_has_its_own_name() {
     assert_eq!(proxy.sum("istio_requests_total", &source), 1);
     // In front of a pod of no release nothing of a release is counted.
     let (mut proxy, root) = at_node(node, &for_all("destination"));
-    let (context, _) = proxy.begin(root, get("cart", "/", &[]));
-    proxy.end(context, Some("200"));
-    proxy.tick(root);
+    one_request(&mut proxy, root, "cart");
     assert_eq!(proxy.sum("serin_requests_total", &[]), 0);
     assert_eq!(
         proxy.sum("istio_requests_total", &[("destination_workload", "cart")]),
@@ -495,9 +496,7 @@ fn what_a_node_does_not_say_or_says_badly_is_unknown() {
     ];
     for node in [&[][..], bad] {
         let (mut proxy, root) = at_node(node, &for_all("source"));
-        let (context, _) = proxy.begin(root, get("checkout", "/", &[]));
-        proxy.end(context, Some("200"));
-        proxy.tick(root);
+        one_request(&mut proxy, root, "checkout");
         let source = [
             ("source_workload", "unknown"),
             ("source_workload_namespace", "unknown"),

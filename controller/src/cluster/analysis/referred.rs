@@ -27,21 +27,20 @@ pub(crate) fn templates<'a>(
         if !seen.insert((of_cluster, name.clone())) {
             continue;
         }
-        let spec: AnalysisTemplateSpec = if of_cluster {
+        if of_cluster {
             let Some(template) = watched.cluster_templates.get(&ObjectRef::new(&name)) else {
                 continue;
             };
             templates.add_of_cluster(&template);
-            template.spec.template.clone()
+            open.extend(nested(&template.spec.template));
         } else {
             let reference = ObjectRef::new(&name).within(namespace);
             let Some(template) = watched.templates.get(&reference) else {
                 continue;
             };
             templates.add(&template);
-            template.spec.clone()
-        };
-        open.extend(nested(spec.templates));
+            open.extend(nested(&template.spec));
+        }
     }
     templates
 }
@@ -51,9 +50,9 @@ fn key(template: &TemplateRef) -> (bool, String) {
 }
 
 /// The other templates that a template names; what is wrong in them is told of the template.
-fn nested(list: Option<FreeList>) -> Vec<(bool, String)> {
-    let list = list.map(|FreeList(list)| list).unwrap_or_default();
-    let named = list.into_iter().filter_map(|Free(reference)| {
+fn nested(spec: &AnalysisTemplateSpec) -> Vec<(bool, String)> {
+    let list = spec.templates.iter().flat_map(|FreeList(list)| list);
+    let named = list.filter_map(|Free(reference)| {
         let name = reference.get("templateName").and_then(Value::as_str)?;
         let of_cluster = reference.get("clusterScope") == Some(&Value::Bool(true));
         Some((of_cluster, name.to_string()))
