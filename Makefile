@@ -34,11 +34,12 @@ check: rust ## Formatting, lints on native and wasm, documentation; all warnings
 	cargo clippy --locked $(WASM) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-setup-cluster: ## Build Kubernetes, istiod and Argo Rollouts into .tools/bin (once, a quarter of an hour)
+setup-cluster: ## Build Kubernetes, Istio and Argo Rollouts into .tools/bin (once, a quarter of an hour)
 	@.ci/setup etcd $(ETCD_VERSION)
 	@.ci/setup kube-apiserver $(KUBERNETES_VERSION)
 	@.ci/setup kube-controller-manager $(KUBERNETES_VERSION)
 	@.ci/setup pilot-discovery $(ISTIO_VERSION)
+	@.ci/setup pilot-agent $(ISTIO_VERSION)
 	@.ci/setup istioctl $(ISTIO_VERSION)
 	@.ci/setup rollouts-controller $(ARGO_ROLLOUTS_VERSION)
 	@.ci/setup kubectl-argo-rollouts $(ARGO_ROLLOUTS_VERSION)

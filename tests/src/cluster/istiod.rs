@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
+use serin_core::metric::LABELS;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use super::process::{Launch, Process, log_path};
 const NAMESPACE: &str = "istio-system";
 /// Where proxies ask it for their configuration.
 pub(crate) const XDS_PORT: u16 = 15010;
+/// Its name for this cluster.
+pub(crate) const CLUSTER_ID: &str = "Kubernetes";
 /// Where it says whether it is ready. Its default, every address, would take the port from pods.
 const HTTP_PORT: u16 = 8080;
 
@@ -48,7 +51,7 @@ pub(crate) async fn start(dir: &Path, client: &Client) -> Process {
         ("POD_NAMESPACE", NAMESPACE),
         ("POD_NAME", "istiod-0"),
         ("REVISION", "default"),
-        ("CLUSTER_ID", "Kubernetes"),
+        ("CLUSTER_ID", CLUSTER_ID),
     ];
     let launch = Launch {
         additions: environment
@@ -72,10 +75,7 @@ async fn configure(client: &Client) {
         // Clusters would wait for certificates.
         "enableAutoMtls": false,
         "rootNamespace": NAMESPACE,
-        "defaultConfig": {
-            "discoveryAddress": format!("{NODE}:{XDS_PORT}"),
-            "controlPlaneAuthPolicy": "NONE",
-        },
+        "defaultConfig": default_config(),
     });
     let config = ConfigMap {
         metadata: named("istio"),
@@ -88,6 +88,16 @@ async fn configure(client: &Client) {
     let configs = Api::<ConfigMap>::namespaced(client.clone(), NAMESPACE);
     let created = configs.create(&PostParams::default(), &config).await;
     created.unwrap_or_else(|error| panic!("create the mesh's configuration: {error}"));
+}
+
+/// What the mesh gives to all proxies. Istio's injector writes it into the pods.
+pub(crate) fn default_config() -> Value {
+    json!({
+        "discoveryAddress": format!("{NODE}:{XDS_PORT}"),
+        "controlPlaneAuthPolicy": "NONE",
+        // What the filter counts has its labels by these.
+        "extraStatTags": LABELS,
+    })
 }
 
 fn named(name: &str) -> ObjectMeta {

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use super::process::{Launch, Process};
-use super::proxy::{ADMIN_PORT, Proxy};
+use super::proxy::Proxy;
 use super::{Cluster, PATIENCE, wait_for};
 
 /// A Prometheus with an address of its own. Dropped, it is ended.
@@ -119,7 +119,7 @@ fn address(number: u16) -> Ipv4Addr {
 fn configuration(proxies: &[&Proxy]) -> Value {
     let target = |proxy: &&Proxy| {
         json!({
-            "targets": [format!("{}:{ADMIN_PORT}", proxy.address)],
+            "targets": [proxy.statistics()],
             "labels": {"namespace": proxy.namespace, "pod": proxy.name},
         })
     };

@@ -1,29 +1,32 @@
-//! Envoys that istiod configures: a gateway's, or a sidecar's through which a caller calls. Each is
-//! in a network namespace and at an address of its own, as a pod is, so all can take the same ports.
+//! Envoys that istiod configures: a gateway's, or a sidecar's through which a caller calls, started
+//! alone or by Istio's agent as in a mesh. Each is in a network namespace and at an address of its
+//! own, as a pod is, so all can take the same ports.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::istiod::XDS_PORT;
+mod agent;
+mod alone;
+
 use super::network::NODE;
 use super::process::{Launch, Process};
 use super::{Cluster, PATIENCE, wait_for};
 use crate::client::{Client, Response};
-use crate::local::tool;
 
 /// Where the admin interface listens.
-pub(crate) const ADMIN_PORT: u16 = 15000;
+const ADMIN_PORT: u16 = 15000;
 
 /// Makes the namespace, whose one link has its other end in the network of the cluster, and becomes
-/// Envoy. The link goes with the namespace.
+/// what runs Envoy. The link goes with the namespace.
 const START: &str = r#"
 set -e
 ip link add eth0 type veth peer name "$LINK" netns "$NODE_PID"
@@ -47,6 +50,7 @@ pub struct Proxy {
     process: Process,
     log: String,
     role: Role,
+    starter: Starter,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -61,6 +65,70 @@ enum Role {
     Caller,
 }
 
+/// Who starts Envoy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Starter {
+    /// Nobody else: Envoy asks istiod itself, which saves a process of 40 MB.
+    Alone,
+    /// Istio's agent, which stands between Envoy and istiod and fetches Wasm modules.
+    Agent,
+}
+
+/// What istiod knows a proxy by.
+#[derive(Debug)]
+struct Identity<'a> {
+    role: Role,
+    namespace: &'a str,
+    name: &'a str,
+    labels: &'a [(&'a str, &'a str)],
+}
+
+/// Where a proxy is.
+#[derive(Debug)]
+struct Place {
+    address: Ipv4Addr,
+    /// What it writes goes here.
+    dir: PathBuf,
+}
+
+impl Role {
+    /// Istio's word for it.
+    fn kind(self) -> &'static str {
+        match self {
+            Role::Gateway => "router",
+            Role::Caller => "sidecar",
+        }
+    }
+
+    fn named<'a>(
+        self,
+        namespace: &'a str,
+        name: &'a str,
+        labels: &'a [(&'a str, &'a str)],
+    ) -> Identity<'a> {
+        Identity {
+            role: self,
+            namespace,
+            name,
+            labels,
+        }
+    }
+}
+
+impl Identity<'_> {
+    fn labels(&self) -> Value {
+        self.labels.iter().copied().collect()
+    }
+}
+
+/// What becomes Envoy, in the proxy's namespace.
+#[derive(Debug)]
+struct Command {
+    words: Vec<String>,
+    /// The whole environment, or none to have that of the tests.
+    environment: Option<Vec<(String, String)>>,
+}
+
 impl Proxy {
     /// A gateway's proxy that has these labels, by which a Gateway selects it.
     pub async fn gateway(
@@ -69,7 +137,19 @@ impl Proxy {
         name: &str,
         labels: &[(&str, &str)],
     ) -> Proxy {
-        Proxy::start(cluster, Role::Gateway, namespace, name, labels).await
+        let identity = Role::Gateway.named(namespace, name, labels);
+        Proxy::start(cluster, Starter::Alone, identity).await
+    }
+
+    /// The same, started by Istio's agent.
+    pub async fn gateway_by_agent(
+        cluster: &Cluster,
+        namespace: &str,
+        name: &str,
+        labels: &[(&str, &str)],
+    ) -> Proxy {
+        let identity = Role::Gateway.named(namespace, name, labels);
+        Proxy::start(cluster, Starter::Agent, identity).await
     }
 
     /// The sidecar of a caller that has these labels. It captures nothing; instead, all ports of
@@ -80,33 +160,50 @@ impl Proxy {
         name: &str,
         labels: &[(&str, &str)],
     ) -> Proxy {
-        Proxy::start(cluster, Role::Caller, namespace, name, labels).await
+        let identity = Role::Caller.named(namespace, name, labels);
+        Proxy::start(cluster, Starter::Alone, identity).await
     }
 
-    async fn start(
+    /// The same, started by Istio's agent.
+    pub async fn caller_by_agent(
         cluster: &Cluster,
-        role: Role,
         namespace: &str,
         name: &str,
         labels: &[(&str, &str)],
     ) -> Proxy {
+        let identity = Role::Caller.named(namespace, name, labels);
+        Proxy::start(cluster, Starter::Agent, identity).await
+    }
+
+    async fn start(cluster: &Cluster, starter: Starter, identity: Identity<'_>) -> Proxy {
         let number = cluster.next_number();
-        let address = address(number);
+        let place = Place {
+            address: address(number),
+            dir: cluster.dir().join(format!("proxy-{number}")),
+        };
+        fs::create_dir(&place.dir).expect("a directory for the proxy");
+        let command = match starter {
+            Starter::Alone => alone::command(&identity, &place),
+            Starter::Agent => agent::command(&identity, &place),
+        };
+        let Identity {
+            role,
+            namespace,
+            name,
+            ..
+        } = identity;
         let log = format!("{namespace}/{name}/proxy");
-        let bootstrap = cluster.dir().join(format!("proxy-{number}.json"));
-        let node = node(role, address, namespace, name, labels);
-        let text = bootstrap_of(&node).to_string();
-        fs::write(&bootstrap, text).expect("the bootstrap's file");
-        let launch = launch(cluster.log_path(&log), number, address, &bootstrap);
+        let launch = launch(command, number, place.address, cluster.log_path(&log));
         let process = cluster.launch(launch).await;
         let process = process.unwrap_or_else(|error| panic!("{log} does not start: {error}"));
         let proxy = Proxy {
             process,
             log,
             role,
+            starter,
             namespace: namespace.to_string(),
             name: name.to_string(),
-            address,
+            address: place.address,
         };
         proxy.until_configured(cluster).await;
         proxy
@@ -165,7 +262,18 @@ impl Proxy {
     /// # Errors
     /// If there is no answer.
     pub fn admin(&self, path: &str) -> io::Result<Response> {
-        Client::connect(SocketAddr::from((self.address, ADMIN_PORT)))?.exchange("admin", path, &[])
+        // Under the agent it listens nowhere else.
+        let stream = self.connect_inside(SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)))?;
+        Client::over(stream)?.exchange("admin", path, &[])
+    }
+
+    /// Where a Prometheus reads its statistics, at `/stats/prometheus`.
+    pub fn statistics(&self) -> SocketAddr {
+        let port = match self.starter {
+            Starter::Alone => ADMIN_PORT,
+            Starter::Agent => agent::STATUS_PORT,
+        };
+        SocketAddr::from((self.address, port))
     }
 
     /// The values of a statistic, one for each set of labels.
@@ -177,6 +285,15 @@ impl Proxy {
         let lines = answer.body.lines().filter(|line| !line.starts_with('#'));
         let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok());
         Ok(values.collect())
+    }
+
+    /// Starts a program of the pod that the proxy is a sidecar of: they share the loopback address.
+    pub async fn start_beside(&self, cluster: &Cluster, name: &str, words: &[&str]) -> Process {
+        let target = self.process.id().to_string();
+        let entrance = ["--target", &target, "--net", "--"];
+        let log = format!("{}/{}/{name}", self.namespace, self.name);
+        let words = [&entrance, words].concat();
+        cluster.start_program(&log, "nsenter", &words, &[]).await
     }
 
     /// A connection belongs to the network of the thread that opened it.
@@ -197,24 +314,9 @@ fn address(number: u16) -> Ipv4Addr {
     Ipv4Addr::new(10, 78, high, low)
 }
 
-fn launch(log: PathBuf, number: u16, address: Ipv4Addr, bootstrap: &Path) -> Launch {
-    let envoy = tool("envoy");
-    let words = [
-        "--net",
-        "--",
-        "sh",
-        "-c",
-        START,
-        "sh",
-        &envoy.to_string_lossy(),
-        "--concurrency",
-        "1",
-        "--disable-hot-restart",
-        "--log-level",
-        "warning",
-        "--config-path",
-        &bootstrap.to_string_lossy(),
-    ];
+fn launch(command: Command, number: u16, address: Ipv4Addr, log: PathBuf) -> Launch {
+    let words = ["--net", "--", "sh", "-c", START, "sh"];
+    let words = words.iter().map(OsString::from);
     let variables = [
         ("LINK", format!("proxy{number}")),
         ("ADDRESS", address.to_string()),
@@ -223,70 +325,13 @@ fn launch(log: PathBuf, number: u16, address: Ipv4Addr, bootstrap: &Path) -> Lau
     ];
     Launch {
         program: "unshare".into(),
-        arguments: words.iter().map(Into::into).collect(),
-        environment: None,
+        arguments: words
+            .chain(command.words.iter().map(OsString::from))
+            .collect(),
+        environment: command.environment,
         additions: variables
             .map(|(name, value)| (name.to_string(), value))
             .to_vec(),
         log,
     }
-}
-
-/// What istiod knows of a proxy.
-fn node(
-    role: Role,
-    address: Ipv4Addr,
-    namespace: &str,
-    name: &str,
-    labels: &[(&str, &str)],
-) -> Value {
-    let kind = match role {
-        Role::Gateway => "router",
-        Role::Caller => "sidecar",
-    };
-    let labels: serde_json::Map<String, Value> = labels
-        .iter()
-        .map(|(name, value)| (name.to_string(), json!(value)))
-        .collect();
-    let mut metadata = json!({
-        "NAME": name, "NAMESPACE": namespace, "WORKLOAD_NAME": name, "LABELS": labels,
-        "CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": "1.31.0",
-        "INSTANCE_IPS": address,
-    });
-    if role == Role::Caller {
-        // Nothing redirects its connections, so its listeners must take ports themselves.
-        metadata["INTERCEPTION_MODE"] = json!("NONE");
-    }
-    json!({
-        "id": format!("{kind}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"),
-        "cluster": format!("{name}.{namespace}"),
-        "metadata": metadata,
-    })
-}
-
-fn bootstrap_of(node: &Value) -> Value {
-    let address =
-        |ip: Ipv4Addr, port: u16| json!({"socket_address": {"address": ip, "port_value": port}});
-    let ads = json!({"ads": {}, "resource_api_version": "V3"});
-    let istiod = json!({
-        "name": "xds-grpc", "type": "STATIC", "connect_timeout": "5s",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            },
-        },
-        "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [{"lb_endpoints": [
-            {"endpoint": {"address": address(NODE, XDS_PORT)}}]}]},
-    });
-    json!({
-        "node": node,
-        "admin": {"address": address(Ipv4Addr::UNSPECIFIED, ADMIN_PORT)},
-        "dynamic_resources": {
-            "lds_config": ads, "cds_config": ads,
-            "ads_config": {"api_type": "GRPC", "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}]},
-        },
-        "static_resources": {"clusters": [istiod]},
-    })
 }

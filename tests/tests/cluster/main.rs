@@ -6,6 +6,7 @@ use serin_tests::cluster::network;
 use std::process::ExitCode;
 
 mod account;
+mod agent;
 mod analysis;
 mod api_definitions;
 mod harness;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         harness::control_plane::trials(),
         harness::pods::trials(),
         harness::traffic::trials(),
+        agent::trials(),
         analysis::all(),
         api_definitions::trials(),
         mesh::trials(),

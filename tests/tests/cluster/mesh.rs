@@ -28,7 +28,13 @@ async fn the_filter_routes_where_istiod_distributes_it(cluster: &Cluster) {
     // In a namespace of its own it is for the proxies there; the mesh's is Istio's root namespace.
     let place = objects::place(&namespace);
     cluster.apply(&place.to_string(), &namespace).await;
-    let mesh = Mesh::new(cluster, &namespace);
+    let module = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(module.path(), serin_filter_module::MODULE).expect("the module");
+    let mesh = Mesh {
+        cluster,
+        namespace: namespace.clone(),
+        code: json!({"local": {"filename": module.path()}}),
+    };
     mesh.tell(&Wanted::default()).await;
 
     let proxy = Arc::new(Proxy::caller(cluster, &namespace, "caller", &[]).await);
@@ -104,7 +110,7 @@ async fn the_filter_routes_where_istiod_distributes_it(cluster: &Cluster) {
 
 /// Waits until the filter has its place in the listeners that take connections, or has none. Those
 /// that are drained keep theirs.
-async fn until_filter_is(proxy: &Proxy, wanted: bool) {
+pub(crate) async fn until_filter_is(proxy: &Proxy, wanted: bool) {
     wait_for("the filter has its place, or none", PATIENCE, async || {
         let dump = proxy.admin("/config_dump?resource=dynamic_listeners");
         let dump = dump.map_err(|error| error.to_string())?.body;
@@ -119,7 +125,7 @@ async fn until_filter_is(proxy: &Proxy, wanted: bool) {
     .await;
 }
 
-fn rollout() -> Value {
+pub(crate) fn rollout() -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"},
         "spec": {
@@ -135,7 +141,7 @@ fn rollout() -> Value {
 }
 
 /// A release with a header route and this weight.
-fn in_flight(namespace: &str, generation: u64, weight_bp: u16) -> Wanted {
+pub(crate) fn in_flight(namespace: &str, generation: u64, weight_bp: u16) -> Wanted {
     let any = json!([{"all": [{"on": {"header": "x-canary"}, "is": {"exact": "true"}}]}]);
     let rule = json!({
         "rollout": "shop", "namespace": namespace, "service": "shop",
@@ -150,32 +156,21 @@ fn in_flight(namespace: &str, generation: u64, weight_bp: u16) -> Wanted {
     }
 }
 
-/// Proxies of one namespace, which find the module in a file.
-struct Mesh<'c> {
-    cluster: &'c Cluster,
-    namespace: String,
-    module: tempfile::NamedTempFile,
+/// Proxies of one namespace, and where they find the module.
+pub(crate) struct Mesh<'c> {
+    pub(crate) cluster: &'c Cluster,
+    pub(crate) namespace: String,
+    pub(crate) code: Value,
 }
 
-impl<'c> Mesh<'c> {
-    fn new(cluster: &'c Cluster, namespace: &str) -> Mesh<'c> {
-        let module = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(module.path(), serin_filter_module::MODULE).expect("the module");
-        Mesh {
-            cluster,
-            namespace: namespace.to_string(),
-            module,
-        }
-    }
-
-    async fn tell(&self, wanted: &Wanted) {
-        let code = json!({"local": {"filename": self.module.path()}});
-        let object = objects::configuration(&self.namespace, wanted, &code);
+impl Mesh<'_> {
+    pub(crate) async fn tell(&self, wanted: &Wanted) {
+        let object = objects::configuration(&self.namespace, wanted, &self.code);
         let object = object.expect("is within the limits").to_string();
         self.cluster.apply(&object, &self.namespace).await;
     }
 
-    async fn until_shown(&self, proxy: &Proxy, generation: u64) {
+    pub(crate) async fn until_shown(&self, proxy: &Proxy, generation: u64) {
         wait_for(
             "the proxy shows the generation",
             PATIENCE,
@@ -189,7 +184,7 @@ impl<'c> Mesh<'c> {
 }
 
 /// How often a listener was made or changed.
-fn listeners_changed(proxy: &Proxy) -> Vec<f64> {
+pub(crate) fn listeners_changed(proxy: &Proxy) -> Vec<f64> {
     let count = |name: &str| proxy.statistic(name).expect("statistics");
     let names = [
         "listener_manager_listener_added",
@@ -198,13 +193,13 @@ fn listeners_changed(proxy: &Proxy) -> Vec<f64> {
     names.into_iter().flat_map(count).collect()
 }
 
-async fn for_a_second(traffic: Traffic, proxy: &Arc<Proxy>) -> Outcome {
+pub(crate) async fn for_a_second(traffic: Traffic, proxy: &Arc<Proxy>) -> Outcome {
     let outcome = traffic.through_for(proxy, Duration::from_secs(1)).await;
     assert!(outcome.answers.len() >= 30, "{outcome:?}");
     outcome
 }
 
-async fn until(proxy: &Arc<Proxy>, what: &str, host: &str, version: &str, share: f64) {
+pub(crate) async fn until(proxy: &Arc<Proxy>, what: &str, host: &str, version: &str, share: f64) {
     wait_for(what, PATIENCE, async || {
         let short = Duration::from_millis(200);
         let outcome = Traffic::to(host).through_for(proxy, short).await;
