@@ -7,6 +7,9 @@ pub const REQUESTS: &str = "serin_requests_total";
 pub const DURATION: &str = "serin_request_duration_milliseconds";
 /// The generation of the configuration that this proxy runs.
 pub const GENERATION: &str = "serin_config_generation";
+/// How many threads of this proxy run the newest generation of the configuration that any of them
+/// runs: all its workers and its main thread, or the filter is missing on one.
+pub const THREADS: &str = "serin_filter_threads";
 /// Host calls that failed; each sent its request to stable.
 pub const HOST_ERRORS: &str = "serin_host_errors_total";
 /// Requests that were not counted by version, since all [`crate::wire::MAX_LABEL_SETS`] are taken.

@@ -7,7 +7,7 @@
 use crate::host::{self, HostError, Kind};
 use crate::label::Labels;
 use serin_core::metric::{self, BUCKETS};
-use serin_core::wire::{FilterConfig, MAX_CODES, MAX_LABEL_SETS};
+use serin_core::wire::{MAX_CODES, MAX_LABEL_SETS};
 use std::collections::HashMap;
 
 /// All that this VM counts.
@@ -20,8 +20,6 @@ pub(crate) struct Counts {
     dirty: Vec<usize>,
     overflow: Tally,
     host_errors: Tally,
-    /// The generations' gauges by their names: the id, and the highest generation shown.
-    gauges: HashMap<String, (u32, u64)>,
 }
 
 /// Requests with the same labels but for the response's code.
@@ -111,21 +109,6 @@ impl Counts {
     pub(crate) fn expect<T>(&mut self, result: Result<T, HostError>) -> Option<T> {
         self.host_errors.pending += u64::from(result.is_err());
         result.ok()
-    }
-
-    /// Shows which generation of a configuration runs here.
-    pub(crate) fn show(&mut self, config: &FilterConfig) -> Result<(), HostError> {
-        let name = metric::prefix(&[("config", &config.name)]) + metric::GENERATION;
-        let (id, highest) = match self.gauges.get_mut(&name) {
-            Some(gauge) => gauge,
-            None => {
-                let id = host::define(Kind::Gauge, &name)?;
-                self.gauges.entry(name).or_insert((id, 0))
-            }
-        };
-        // All threads write the one gauge. An old root that ticks late must not hide a newer one.
-        *highest = config.generation.max(*highest);
-        host::record(*id, *highest)
     }
 
     fn set(&mut self, series: usize, code: u16) -> Option<usize> {

@@ -22,6 +22,7 @@ pub(crate) enum Kind {
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+const CAS_MISMATCH: u32 = 8;
 const REQUEST_HEADERS: u32 = 0;
 const RESPONSE_HEADERS: u32 = 2;
 const PLUGIN_CONFIGURATION: u32 = 7;
@@ -63,6 +64,20 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *const u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> u32;
 }
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -183,6 +198,48 @@ pub(crate) fn increment(id: u32, by: u64) -> Result<(), HostError> {
 pub(crate) fn record(id: u32, value: u64) -> Result<(), HostError> {
     // SAFETY: takes no pointer.
     done(unsafe { proxy_record_metric(id, value) })
+}
+
+/// Which write of a shared value was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Version(u32);
+
+/// Nothing was there to read. The host takes a first value whatever it is given, and this one it
+/// has not given to any other, so of two that write a first value one is told.
+const NONE_YET: Version = Version(u32::MAX);
+
+/// Reads what the VMs of this host share under a key, where there is nothing an empty value.
+pub(crate) fn shared<R>(
+    key: &str,
+    read: impl FnOnce(&[u8]) -> R,
+) -> Result<(R, Version), HostError> {
+    let mut version = NONE_YET;
+    let call = |data: *mut *const u8, size: *mut usize| {
+        // SAFETY: the key is a live string, the pointers are to variables that outlive the call.
+        let status =
+            unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version.0) };
+        if status == NOT_FOUND { OK } else { status }
+    };
+    let value = answer(call, read)?;
+    Ok((value, version))
+}
+
+/// Writes it, unless somebody has since that version was read: then it says `false`.
+pub(crate) fn share(key: &str, value: &[u8], version: Version) -> Result<bool, HostError> {
+    // SAFETY: pointers and sizes are those of live values.
+    let status = unsafe {
+        proxy_set_shared_data(
+            key.as_ptr(),
+            key.len(),
+            value.as_ptr(),
+            value.len(),
+            version.0,
+        )
+    };
+    match status {
+        CAS_MISMATCH => Ok(false),
+        status => done(status).map(|()| true),
+    }
 }
 
 /// Has this root context's `on_tick` called once per period.

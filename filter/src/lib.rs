@@ -9,5 +9,7 @@ mod host;
 mod label;
 mod pairs;
 mod root;
+mod shown;
 mod streams;
+mod threads;
 mod vm;

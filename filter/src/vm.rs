@@ -5,6 +5,7 @@ use crate::counts::Counts;
 use crate::host;
 use crate::pairs::Pairs;
 use crate::root::{Active, Counted, Root};
+use crate::shown::Shown;
 use crate::streams::Streams;
 use serin_core::revision::HASH_LABEL;
 use serin_core::route::{Request, Table};
@@ -42,6 +43,7 @@ pub(crate) struct Vm {
     roots: Vec<Root>,
     streams: Streams,
     counts: Counts,
+    shown: Shown,
     random: u64,
     /// When any root last ticked.
     ticked: u64,
@@ -172,28 +174,31 @@ impl Vm {
 
     /// A root context's time to flush; the counts are all roots'.
     pub(crate) fn tick(&mut self, context: u32) {
-        let Vm { roots, counts, .. } = self;
+        let now = self.counts.expect(host::monotonic());
+        let Vm {
+            roots,
+            counts,
+            shown,
+            ..
+        } = self;
         if let Some(root) = find(roots, context)
             && let Some(active) = &root.active
         {
             // Again with every tick: a thread that was late may have shown an older one since.
-            let shown = counts.show(&active.config);
-            let shown = match root.unseen {
-                true => shown.and(host::tick_every(TICK)),
-                false => shown,
-            };
-            root.unseen &= counts.expect(shown).is_none();
+            let is_shown = shown.show(&active.config, now, counts);
+            if root.unseen && is_shown {
+                root.unseen = counts.expect(host::tick_every(TICK)).is_none();
+            }
         }
-        self.forget_roots(context);
+        if let Some(now) = now {
+            self.forget_roots(context, now);
+        }
         self.counts.flush();
     }
 
     /// The host ends a root context without a word, for a callback that says so would be made for
     /// every request too. One whose timer has stopped has ended.
-    fn forget_roots(&mut self, ticked: u32) {
-        let Some(now) = self.counts.expect(host::monotonic()) else {
-            return;
-        };
+    fn forget_roots(&mut self, ticked: u32, now: u64) {
         let gap = now.saturating_sub(self.ticked).min(LONGEST_GAP);
         self.ticked = now;
         self.roots.retain_mut(|root| {

@@ -29,17 +29,35 @@ pub struct Envoy {
     admin: SocketAddr,
 }
 
+/// How an Envoy differs from the usual one.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// The metadata of its node.
+    pub metadata: Value,
+    /// The filter's module.
+    pub module: &'a [u8],
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Setup {
+            metadata: json!({}),
+            module: serin_filter_module::MODULE,
+        }
+    }
+}
+
 impl Envoy {
     /// Starts it with two workers and this filter, and waits until it answers.
     pub fn start(config: &FilterConfig) -> Envoy {
-        Envoy::start_as(config, &json!({}))
+        Envoy::start_with(config, &Setup::default())
     }
 
-    /// The same as a node with this metadata.
-    pub fn start_as(config: &FilterConfig, metadata: &Value) -> Envoy {
+    /// The same with another setup.
+    pub fn start_with(config: &FilterConfig, setup: &Setup<'_>) -> Envoy {
         let dir = tempfile::tempdir().expect("a directory for Envoy");
         let (listener, admin) = (free_address(), free_address());
-        fs::write(dir.path().join("filter.wasm"), serin_filter_module::MODULE).expect("the module");
+        fs::write(dir.path().join("filter.wasm"), setup.module).expect("the module");
         write_filter(dir.path(), config);
         let bootstrap = dir.path().join("envoy.json");
         let source = json!({
@@ -47,7 +65,7 @@ impl Envoy {
             "path_config_source": {"path": dir.path().join("ecds.json")},
         });
         let mut text = bootstrap_with(listener, admin, &ecds::filter(&config.name, &source));
-        text["node"]["metadata"] = metadata.clone();
+        text["node"]["metadata"] = setup.metadata.clone();
         fs::write(&bootstrap, text.to_string()).expect("the bootstrap");
         let log = fs::File::create(dir.path().join("log")).expect("a log file");
         let child = Command::new(tool("envoy"))

@@ -7,7 +7,7 @@ mod calls;
 pub use calls::encode;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex};
 use wasmtime::{
     Config, Engine, Instance, Linker, Module, OptLevel, Store, WasmParams, WasmResults,
 };
@@ -36,6 +36,9 @@ pub struct Proxy {
     next_context: u32,
 }
 
+/// What VMs share, by its key: the value, and the number of the write that put it there.
+pub type Shared = BTreeMap<Vec<u8>, (Vec<u8>, u32)>;
+
 /// What the host knows, and how it is to misbehave.
 #[derive(Debug, Default)]
 pub struct World {
@@ -49,6 +52,8 @@ pub struct World {
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Monotonic time in nanoseconds.
     pub now: u64,
+    /// What this VM shares with others, which have the same here.
+    pub shared: Arc<Mutex<Shared>>,
     /// Metrics by their id.
     pub metrics: Vec<Metric>,
     /// What was logged.
@@ -101,6 +106,13 @@ impl Proxy {
         let root = proxy.configure(config.as_bytes()).expect("is accepted");
         proxy.tick(root);
         (proxy, root)
+    }
+
+    /// One more VM of the same host, without configuration.
+    pub fn beside(other: &mut Proxy) -> Self {
+        let mut proxy = Proxy::start();
+        proxy.world().shared = Arc::clone(&other.world().shared);
+        proxy
     }
 
     /// What the host holds.

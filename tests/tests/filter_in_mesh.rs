@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use serin_core::wire::FilterConfig;
-use serin_tests::envoy::Envoy;
+use serin_tests::envoy::{Envoy, Setup};
 use serin_tests::load;
 
 /// In front of pods.
@@ -29,7 +29,11 @@ fn node(workload: &str, namespace: &str, hash: &str) -> Value {
 
 /// Sends requests through a proxy with this node, and finds all these labels on what it counted.
 fn counts_with(node: &Value, metric: &str, labels: &[(&str, &str)]) {
-    let envoy = Envoy::start_as(&config(), node);
+    let setup = Setup {
+        metadata: node.clone(),
+        ..Setup::default()
+    };
+    let envoy = Envoy::start_with(&config(), &setup);
     load::send(envoy.listener, "shop", 1, 20, &|_| vec![]);
     envoy.until("its requests are counted", || {
         envoy.statistic("istio_requests_total").iter().sum::<f64>() >= 20.0

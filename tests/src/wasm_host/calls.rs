@@ -1,12 +1,14 @@
 //! The host calls, as Envoy answers them.
 
-use super::{Fields, Metric, World};
+use super::{Fields, Metric, Shared, World};
+use std::sync::{MutexGuard, PoisonError};
 use wasmtime::{Caller, Extern, Linker, Memory, Result};
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const BAD_ARGUMENT: u32 = 2;
 const INVALID_MEMORY_ACCESS: u32 = 6;
+const CAS_MISMATCH: u32 = 8;
 const INTERNAL_FAILURE: u32 = 10;
 
 type Host<'c> = Caller<'c, World>;
@@ -25,6 +27,8 @@ pub(super) fn link(linker: &mut Linker<World>) -> Result<()> {
     linker.func_wrap("env", "proxy_define_metric", define)?;
     linker.func_wrap("env", "proxy_increment_metric", increment)?;
     linker.func_wrap("env", "proxy_record_metric", record)?;
+    linker.func_wrap("env", "proxy_get_shared_data", shared)?;
+    linker.func_wrap("env", "proxy_set_shared_data", share)?;
     linker.func_wrap("wasi_snapshot_preview1", "clock_time_get", clock)?;
     Ok(())
 }
@@ -238,6 +242,38 @@ fn record(mut host: Host<'_>, id: u32, value: u64) -> u32 {
             _ => Err(BAD_ARGUMENT),
         }
     })
+}
+
+fn shared(mut host: Host<'_>, key: u32, key_size: u32, at: u32, size: u32, cas: u32) -> u32 {
+    host_call!(host, "proxy_get_shared_data", {
+        read(&mut host, key, key_size).and_then(|key| {
+            let found = lock(&host).get(&key).cloned();
+            let (value, version) = found.ok_or(NOT_FOUND)?;
+            answer(&mut host, "proxy_get_shared_data", value, (at, size))?;
+            write(&mut host, cas, &version.to_le_bytes())
+        })
+    })
+}
+
+/// As Envoy's host: a first value is taken whatever the number, later ones unless it is another's.
+fn share(mut host: Host<'_>, key: u32, key_size: u32, at: u32, size: u32, cas: u32) -> u32 {
+    host_call!(host, "proxy_set_shared_data", {
+        read(&mut host, key, key_size).and_then(|key| {
+            let value = read(&mut host, at, size)?;
+            let mut shared = lock(&host);
+            let last = shared.get(&key).map(|(_, version)| *version);
+            if last.is_some_and(|last| cas != 0 && cas != last) {
+                return Err(CAS_MISMATCH);
+            }
+            shared.insert(key, (value, last.unwrap_or_default() + 1));
+            Ok(())
+        })
+    })
+}
+
+fn lock<'h>(host: &'h Host<'_>) -> MutexGuard<'h, Shared> {
+    let shared = host.data().shared.lock();
+    shared.unwrap_or_else(PoisonError::into_inner)
 }
 
 fn clock(mut host: Host<'_>, kind: u32, _precision: u64, time: u32) -> u32 {

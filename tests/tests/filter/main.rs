@@ -5,3 +5,4 @@ mod counts;
 mod faults;
 mod module;
 mod routes;
+mod threads;

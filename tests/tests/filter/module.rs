@@ -11,11 +11,13 @@ const IMPORTS: &[&str] = &[
     "env.proxy_get_header_map_pairs",
     "env.proxy_get_header_map_value",
     "env.proxy_get_property",
+    "env.proxy_get_shared_data",
     "env.proxy_increment_metric",
     "env.proxy_log",
     "env.proxy_record_metric",
     "env.proxy_remove_header_map_value",
     "env.proxy_replace_header_map_value",
+    "env.proxy_set_shared_data",
     "env.proxy_set_tick_period_milliseconds",
     "wasi_snapshot_preview1.clock_time_get",
 ];
