@@ -1,6 +1,7 @@
 //! A Rollout's part of what the filter is told: names, salts and rules, the same in every world.
 
 pub mod objects;
+pub mod telemetry;
 
 use serin_core::step::Traffic;
 use serin_core::wire::{Canary, Rule, StickyKey};

@@ -232,6 +232,12 @@ pub fn istio_workload(rollout: &str, variant: Variant) -> String {
     }
 }
 
+/// Under this name the filter leaves [`istio_workload`] of the canary that a request goes to, for
+/// Istio's own metrics.
+pub const DESTINATION_WORKLOAD: &str = "serin_destination_workload";
+/// The same of the canary that a request comes from.
+pub const SOURCE_WORKLOAD: &str = "serin_source_workload";
+
 /// How the requests to one Rollout are split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

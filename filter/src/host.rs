@@ -61,6 +61,12 @@ unsafe extern "C" {
         data: *mut *const u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -149,6 +155,13 @@ pub(crate) fn node_metadata(path: &[&str]) -> Result<Option<String>, HostError> 
         std::str::from_utf8(bytes).ok().map(str::to_string)
     })?;
     Ok(text.filter(|_| !absent))
+}
+
+/// Leaves a value with the request: Envoy's filter state `wasm.<name>`, there until the request is
+/// logged.
+pub(crate) fn set_property(name: &str, value: &str) -> Result<(), HostError> {
+    // SAFETY: pointers and sizes are those of live strings.
+    done(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// Writes a request header over all that have its name. Envoy selects the route again by itself.

@@ -11,5 +11,6 @@ mod pairs;
 mod root;
 mod shown;
 mod streams;
+mod tags;
 mod threads;
 mod vm;

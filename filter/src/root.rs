@@ -25,6 +25,8 @@ pub(crate) struct Root {
 pub(crate) struct Active {
     pub(crate) config: FilterConfig,
     pub(crate) table: Table,
+    /// Whether Istio counts here too, and is to know of the canary.
+    pub(crate) beside_istio: bool,
     /// The series of each rule's stable and canary requests, from the first request on.
     rules: Vec<[Known; 2]>,
     /// The series of all other requests.
@@ -55,6 +57,7 @@ impl Active {
     /// The same at this proxy, which the configuration may leave open.
     pub(crate) fn at(self, node: &Node) -> Active {
         Active {
+            beside_istio: !self.config.istio_metrics,
             config: self.config.at(node),
             ..self
         }
@@ -70,6 +73,7 @@ impl Active {
         Ok(Active {
             rules: vec![<[Known; 2]>::default(); config.rules.len()],
             rest: Known::default(),
+            beside_istio: false,
             table,
             config,
         })

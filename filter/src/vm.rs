@@ -7,6 +7,7 @@ use crate::pairs::Pairs;
 use crate::root::{Active, Counted, Root};
 use crate::shown::Shown;
 use crate::streams::Streams;
+use crate::tags;
 use serin_core::revision::HASH_LABEL;
 use serin_core::route::{Request, Table};
 use serin_core::wire::{Node, Role, VARIANT_HEADER, Variant};
@@ -145,6 +146,9 @@ impl Vm {
             }
             Role::Destination => None,
         };
+        if active.beside_istio {
+            tags::leave(&active.config, to, counts);
+        }
         let counted = match to {
             Some((rule, variant)) => active.routed(rule, variant, counts),
             None => active.rest(counts),

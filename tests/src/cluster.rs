@@ -188,6 +188,14 @@ impl Cluster {
         access::ask(method, path, kind, body).await
     }
 
+    /// What istiod has generated for a proxy, in the form of Envoy's own dump.
+    ///
+    /// # Errors
+    /// If there is nothing yet.
+    pub async fn generated_for(&self, proxy: &proxy::Proxy) -> Result<serde_json::Value, String> {
+        istiod::generated_for(&format!("{}.{}", proxy.name, proxy.namespace)).await
+    }
+
     /// What was asked with tokens of the service account `serin` in namespace `serin`, as the API
     /// server's audit log tells it.
     pub fn audited(&self) -> Vec<serde_json::Value> {

@@ -36,6 +36,10 @@ pub struct Setup<'a> {
     pub metadata: Value,
     /// The filter's module.
     pub module: &'a [u8],
+    /// Filters behind it.
+    pub filters: Vec<Value>,
+    /// What is logged of each request, in Envoy's format.
+    pub log: &'a str,
 }
 
 impl Default for Setup<'_> {
@@ -43,6 +47,8 @@ impl Default for Setup<'_> {
         Setup {
             metadata: json!({}),
             module: serin_filter_module::MODULE,
+            filters: Vec::new(),
+            log: "",
         }
     }
 }
@@ -64,7 +70,10 @@ impl Envoy {
             "resource_api_version": "V3",
             "path_config_source": {"path": dir.path().join("ecds.json")},
         });
-        let mut text = bootstrap_with(listener, admin, &ecds::filter(&config.name, &source));
+        let mut filters = vec![ecds::filter(&config.name, &source)];
+        filters.extend_from_slice(&setup.filters);
+        let log = access_log(dir.path(), setup.log);
+        let mut text = bootstrap_with(listener, admin, filters, &log);
         text["node"]["metadata"] = setup.metadata.clone();
         fs::write(&bootstrap, text.to_string()).expect("the bootstrap");
         let log = fs::File::create(dir.path().join("log")).expect("a log file");
@@ -73,6 +82,8 @@ impl Envoy {
                 "--concurrency",
                 "2",
                 "--disable-hot-restart",
+                "--file-flush-interval-msec",
+                "50",
                 "-l",
                 "warning",
                 "-c",
@@ -117,6 +128,13 @@ impl Envoy {
         values.map(str::to_string).collect()
     }
 
+    /// What was logged of the requests so far.
+    pub fn requests(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.dir.path().join("requests"));
+        let log = log.unwrap_or_default();
+        log.lines().map(str::to_string).collect()
+    }
+
     /// Waits until `good` holds.
     pub fn until(&self, what: &str, good: impl Fn() -> bool) {
         let started = Instant::now();
@@ -144,7 +162,24 @@ fn write_filter(dir: &Path, config: &FilterConfig) {
     fs::rename(&new, &path).expect("the filter's file in place");
 }
 
-fn bootstrap_with(listener: SocketAddr, admin: SocketAddr, filter: &Value) -> Value {
+/// The log of requests in this format, if there is one.
+fn access_log(dir: &Path, format: &str) -> Value {
+    if format.is_empty() {
+        return json!([]);
+    }
+    json!([{"name": "requests", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+        "path": dir.join("requests"),
+        "log_format": {"text_format_source": {"inline_string": format!("{format}\n")}},
+    }}])
+}
+
+fn bootstrap_with(
+    listener: SocketAddr,
+    admin: SocketAddr,
+    mut filters: Vec<Value>,
+    log: &Value,
+) -> Value {
     let address =
         |at: SocketAddr| json!({"socket_address": {"address": at.ip(), "port_value": at.port()}});
     let answers = |variant: Variant| {
@@ -160,11 +195,13 @@ fn bootstrap_with(listener: SocketAddr, admin: SocketAddr, filter: &Value) -> Va
         "string_match": {"exact": Variant::Canary.as_str()}}]);
     let router = json!({"name": "router", "typed_config": {"@type":
         "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
+    filters.push(router);
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network\
                   .http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "test",
-        "http_filters": [filter, router],
+        "http_filters": filters,
+        "access_log": log,
         "route_config": {"virtual_hosts": [{"name": "any", "domains": ["*"],
             "routes": [canary, answers(Variant::Stable)]}]},
     });

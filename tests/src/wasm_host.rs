@@ -50,6 +50,8 @@ pub struct World {
     pub config: Vec<u8>,
     /// Properties by their paths, whose parts are joined by zeros.
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What was left with the request, by its name.
+    pub left: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Monotonic time in nanoseconds.
     pub now: u64,
     /// What this VM shares with others, which have the same here.
@@ -149,6 +151,7 @@ impl Proxy {
     pub fn begin(&mut self, root: u32, headers: Fields) -> (u32, Fields) {
         let context = self.context(root);
         self.world().request = headers;
+        self.world().left.clear();
         let count = u32::try_from(self.world().request.len()).expect("fits");
         let action: u32 = self.call("proxy_on_request_headers", (context, count, 1u32));
         assert_eq!(action, 0, "the filter never pauses");

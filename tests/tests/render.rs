@@ -36,7 +36,13 @@ fn what_is_rendered_of_the_demo_is_valid() {
         .expect("serin runs");
     assert!(rendered.status.success(), "{rendered:?}");
     let rendered = String::from_utf8(rendered.stdout).expect("is text");
-    for name in ["serin-filter", "serin-config", "serin-shop", "serin-ledger"] {
+    for name in [
+        "serin-filter",
+        "serin-config",
+        "serin-tags",
+        "serin-shop",
+        "serin-ledger",
+    ] {
         assert!(
             rendered.contains(&format!("name: {name}\n")),
             "{name}: {rendered}"

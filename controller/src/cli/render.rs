@@ -11,6 +11,7 @@ use serin_core::plan::{Plan, Router};
 use super::screen;
 use crate::manifest;
 use crate::mesh::objects::{self, Wanted};
+use crate::mesh::telemetry;
 
 /// `serin render`
 #[derive(Args, Debug)]
@@ -35,7 +36,8 @@ impl Render {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The filter's place, what it is to do while no release is in flight, and each Rollout's routes.
+    /// The filter's place, what it is to do while no release is in flight, its names on Istio's
+    /// metrics, and each Rollout's routes.
     fn objects(&self, plans: &[Plan]) -> anyhow::Result<Vec<Value>> {
         let by_filter = |plan: &&Plan| matches!(plan.router, Router::Wasm(_));
         let plans: Vec<&Plan> = plans.iter().filter(by_filter).collect();
@@ -51,6 +53,7 @@ impl Render {
             objects::place(namespace),
             // Without a release in flight there is no module.
             objects::configuration(namespace, &Wanted::default(), &Value::Null)?,
+            telemetry::telemetry(namespace),
         ];
         // A plan with this router names both Services.
         all.extend(plans.into_iter().filter_map(objects::virtual_service));
@@ -105,6 +108,7 @@ mod tests {
             [
                 "EnvoyFilter istio-system serin-filter",
                 "EnvoyFilter istio-system serin-config",
+                "Telemetry istio-system serin-tags",
                 "VirtualService web serin-shop",
             ]
         );

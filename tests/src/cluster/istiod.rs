@@ -7,6 +7,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use serin_core::metric::LABELS;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -118,4 +119,21 @@ pub(crate) async fn until_ready() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// What it has generated for a connected proxy, `<name>.<namespace>`, in the form of Envoy's own
+/// dump; an error if it has generated nothing yet.
+pub(crate) async fn generated_for(proxy: &str) -> Result<Value, String> {
+    // It tells this to callers on its own machine only.
+    let http = serin::http::plain().local_address(IpAddr::from(Ipv4Addr::LOCALHOST));
+    let http = http.build().expect("an HTTP client");
+    let url = format!("http://{NODE}:{HTTP_PORT}/debug/config_dump?proxyID={proxy}");
+    let answer = http.get(&url).send().await;
+    let answer = answer.and_then(reqwest::Response::error_for_status);
+    let text = match answer {
+        Ok(answer) => answer.text().await,
+        Err(error) => Err(error),
+    };
+    let text = text.map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
 }

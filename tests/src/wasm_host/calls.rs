@@ -24,6 +24,7 @@ pub(super) fn link(linker: &mut Linker<World>) -> Result<()> {
     linker.func_wrap("env", "proxy_replace_header_map_value", replace)?;
     linker.func_wrap("env", "proxy_remove_header_map_value", remove)?;
     linker.func_wrap("env", "proxy_get_property", property)?;
+    linker.func_wrap("env", "proxy_set_property", set_property)?;
     linker.func_wrap("env", "proxy_define_metric", define)?;
     linker.func_wrap("env", "proxy_increment_metric", increment)?;
     linker.func_wrap("env", "proxy_record_metric", record)?;
@@ -200,6 +201,16 @@ fn property(mut host: Host<'_>, path: u32, path_size: u32, at: u32, size: u32) -
             let found = host.data().properties.get(&path).cloned();
             let value = found.ok_or(NOT_FOUND)?;
             answer(&mut host, "proxy_get_property", value, (at, size))
+        })
+    })
+}
+
+fn set_property(mut host: Host<'_>, path: u32, path_size: u32, at: u32, size: u32) -> u32 {
+    host_call!(host, "proxy_set_property", {
+        read(&mut host, path, path_size).and_then(|path| {
+            let value = read(&mut host, at, size)?;
+            host.data_mut().left.insert(path, value);
+            Ok(())
         })
     })
 }

@@ -13,6 +13,7 @@ mod harness;
 mod mesh;
 mod release;
 mod shop;
+mod tags;
 mod trial;
 
 /// How many tests run at once where `--test-threads` does not say it: they wait for the cluster
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         api_definitions::trials(),
         mesh::trials(),
         release::trials(),
+        tags::trials(),
     ];
     let mut trials: Vec<_> = trials.into_iter().flatten().collect();
     if trial::all_run(&arguments) {

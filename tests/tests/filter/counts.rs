@@ -362,7 +362,7 @@ fn memory_does_not_grow_with_configurations() {
         }
         proxy.memory()
     };
-    for _ in 0..5 {
+    for _ in 0..12 {
         flip(&mut proxy); // until the allocator has found its layout
     }
     let before = flip(&mut proxy);

@@ -5,4 +5,5 @@ mod counts;
 mod faults;
 mod module;
 mod routes;
+mod tags;
 mod threads;

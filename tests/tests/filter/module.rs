@@ -17,6 +17,7 @@ const IMPORTS: &[&str] = &[
     "env.proxy_record_metric",
     "env.proxy_remove_header_map_value",
     "env.proxy_replace_header_map_value",
+    "env.proxy_set_property",
     "env.proxy_set_shared_data",
     "env.proxy_set_tick_period_milliseconds",
     "wasi_snapshot_preview1.clock_time_get",
