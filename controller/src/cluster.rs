@@ -19,11 +19,13 @@ mod identity;
 mod let_go;
 mod memory;
 mod merge;
+pub mod mesh;
 mod outage;
 mod owned;
 mod reconcile;
 mod related;
 mod router;
+mod routes;
 mod services;
 mod sets;
 mod status;
@@ -45,7 +47,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
 use crate::api::Rollout;
-use context::Context;
+use context::{Context, Outlets};
 use lease::Election;
 use outage::Outage;
 use reconcile::PassError;
@@ -76,6 +78,7 @@ const AT_ONCE: u16 = 128;
 pub async fn run(
     client: Client,
     scope: Scope,
+    mesh: mesh::Settings,
     wanted: Option<lease::Wanted>,
     health: Health,
     stop: impl Future<Output = ()>,
@@ -83,7 +86,7 @@ pub async fn run(
     let mut stop = pin!(stop);
     let outage = Arc::new(Outage::default());
     let Some(wanted) = wanted else {
-        return work(client, scope, health, outage, stop).await;
+        return work(client, scope, mesh, health, outage, stop).await;
     };
     let election = Election::new(client.clone(), wanted, outage.clone());
     let won = election.win(|| health.is_ready());
@@ -93,7 +96,7 @@ pub async fn run(
     };
     health.is_not_ready();
     let ended = tokio::select! {
-        ended = work(client, scope, health, outage, stop) => ended,
+        ended = work(client, scope, mesh, health, outage, stop) => ended,
         // Whoever has it now must be alone: what is under way ends here.
         why = election.keep(&mut held) => bail!("the lease is lost: {why}"),
     };
@@ -105,6 +108,7 @@ pub async fn run(
 async fn work(
     client: Client,
     scope: Scope,
+    mesh: mesh::Settings,
     health: Health,
     outage: Arc<Outage>,
     stop: impl Future<Output = ()>,
@@ -120,6 +124,7 @@ async fn work(
     let measuring = analysis::run(
         client.clone(),
         scope.clone(),
+        mesh.prometheus.clone(),
         health.metrics.clone(),
         stopped(),
     );
@@ -128,7 +133,7 @@ async fn work(
         ask.send_replace(true);
     };
     let ((), measured, ()) = tokio::join!(
-        keep(client, scope, health, outage, stopped()),
+        keep(client, scope, mesh, health, outage, stopped()),
         measuring,
         stopping
     );
@@ -139,12 +144,15 @@ async fn work(
 async fn keep(
     client: Client,
     scope: Scope,
+    mesh: mesh::Settings,
     health: Health,
     outage: Arc<Outage>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let stop = stop.shared();
-    let (watched, changes) = watched::watch(&client, scope.namespace.as_deref(), outage);
+    let root_namespace = mesh.root_namespace.clone();
+    let namespace = scope.namespace.as_deref();
+    let (watched, changes) = watched::watch(&client, namespace, &root_namespace, outage);
     let ready = watched.ready().shared();
     let reporter = Reporter {
         controller: "rollouts-controller".to_string(),
@@ -158,12 +166,23 @@ async fn keep(
     health.metrics.hold(watched.held(scope.instance_id.clone()));
     let (metrics, held) = (health.metrics.clone(), ready.clone());
     let (tell_gone, gone) = unbounded_channel();
+    let (tell_mesh, of_mesh) = unbounded_channel();
+    let mesh = mesh::Mesh::new(mesh, tell_mesh);
+    let envoy_filters = watched.envoy_filters.clone();
+    let in_scope = mesh::Scope {
+        namespace: scope.namespace.clone(),
+        rollouts: rollouts.clone(),
+    };
+    let (told_mesh, mesh_client, mesh_ready) = (mesh.clone(), client.clone(), ready.clone());
     let context = Context::new(
         client,
         watched,
+        mesh,
         ready,
-        events,
-        tell_gone,
+        Outlets {
+            events,
+            gone: tell_gone,
+        },
         scope.instance_id,
         metrics,
     );
@@ -177,7 +196,10 @@ async fn keep(
         virtual_services,
         destination_rules,
         deployments,
+        envoy_filters: envoy_filter_changes,
     } = changes;
+    let mut of_mesh = of_mesh;
+    let of_mesh = futures::stream::poll_fn(move |task| of_mesh.poll_recv(task));
     let of = related::Related::new(rollouts.clone());
     let controller = Controller::for_stream(rollout_changes, rollouts)
         .with_config(Config::default().concurrency(AT_ONCE))
@@ -197,6 +219,7 @@ async fn keep(
             istio.destination_rule,
         )
         .watches_stream(deployments, of.deployments())
+        .reconcile_on(of_mesh)
         .graceful_shutdown_on(stop.clone());
     let context = Arc::new(context);
     let passes = controller.run(reconcile::reconcile, again, context.clone());
@@ -221,11 +244,19 @@ async fn keep(
         }
         pending::<()>().await;
     };
+    let telling_mesh = told_mesh.keep(
+        mesh_client,
+        envoy_filters,
+        envoy_filter_changes,
+        in_scope,
+        mesh_ready,
+    );
     let driving = async {
         tokio::select! {
             () = passes => {}
             () = early => {}
             () = giving_back => {}
+            () = telling_mesh => {}
         }
     };
     // What passes leave to be published has some time after them.

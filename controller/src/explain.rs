@@ -9,11 +9,11 @@ use serin_core::revision;
 use serin_core::route::{Reason, Request, Rule, Table};
 use serin_core::step::{CanaryTraffic, Traffic, asked_after};
 use serin_core::wire::{
-    Canary, FilterConfig, HeaderRoute, Match, Proxy, Role, StickyKey, Subject, Test, VERSION,
+    Canary, FilterConfig, HeaderRoute, Match, Node, Proxy, Role, StickyKey, Subject, Test, VERSION,
 };
 
 use crate::manifest::Key;
-use crate::mesh;
+use crate::mesh::{self, Names};
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +93,7 @@ pub fn explain(plan: &Plan, asked: &Asked) -> Result<Vec<Line>, Refusal> {
 fn line(plan: &Plan, router: &WasmRouter, asked: &Asked, count: usize) -> Result<Line, Refusal> {
     let config = config(plan, router, count);
     config.validate()?;
+    let config = config.at(&Node::default());
     let canary = config.rules.first().and_then(|rule| rule.canary.as_ref());
     let table = Table::compile(&config)?;
     let hosts = config.rules.iter().flat_map(|rule| &rule.hosts);
@@ -131,15 +132,6 @@ fn config(plan: &Plan, router: &WasmRouter, count: usize) -> FilterConfig {
             mirrors: Vec::new(),
         }),
     };
-    let service = plan.stable_service.as_deref().unwrap_or(&plan.name);
-    let mut hosts = mesh::dns_forms(service, &plan.namespace);
-    let names = mesh::dns_forms(&plan.name, &plan.namespace).into_iter();
-    let further = router.hosts.iter().map(|host| host.to_lowercase());
-    for host in further.chain(names) {
-        if !hosts.contains(&host) {
-            hosts.push(host);
-        }
-    }
     FilterConfig {
         version: VERSION,
         generation: 1,
@@ -151,8 +143,14 @@ fn config(plan: &Plan, router: &WasmRouter, count: usize) -> FilterConfig {
             pod: None,
         },
         pods: Vec::new(),
+        after_another: false,
         istio_metrics: false,
-        rules: vec![mesh::rule(&key, service, hosts, &router.sticky, &traffic)],
+        rules: vec![mesh::rule(
+            &key,
+            Names::of(plan, router),
+            &router.sticky,
+            &traffic,
+        )],
     }
 }
 

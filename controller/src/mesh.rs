@@ -1,33 +1,59 @@
 //! A Rollout's part of what the filter is told: names, salts and rules, the same in every world.
 
 pub mod objects;
+pub mod proxies;
+pub mod routes;
+pub mod shards;
 pub mod telemetry;
 
+use serin_core::plan::{Plan, WasmRouter};
 use serin_core::step::Traffic;
 use serin_core::wire::{Canary, Rule, StickyKey};
 
+pub use serin_core::wire::dns_forms;
+
 use crate::manifest::Key;
 
-/// Every name that DNS in a cluster has for a Service.
-pub fn dns_forms(service: &str, namespace: &str) -> Vec<String> {
-    let long = format!("{service}.{namespace}");
-    vec![
-        service.to_string(),
-        long.clone(),
-        format!("{long}.svc"),
-        format!("{long}.svc.cluster.local"),
-    ]
+/// Names that callers use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The name under which requests are counted.
+    pub service: String,
+    /// Hosts.
+    pub hosts: Vec<String>,
+    /// Services of the Rollout's namespace, in all their DNS forms.
+    pub services: Vec<String>,
 }
 
-/// How the requests to a Rollout are split. `service` is the name under which they are counted,
-/// `hosts` are the names that callers use.
-pub fn rule(
-    key: &Key,
-    service: &str,
-    hosts: Vec<String>,
-    sticky: &[StickyKey],
-    traffic: &Traffic,
-) -> Rule {
+impl Names {
+    /// Those of a Rollout that the filter routes: its stable Service and its own name, beside the
+    /// hosts that it lists.
+    pub fn of(plan: &Plan, router: &WasmRouter) -> Names {
+        let service = plan.stable_service.as_ref().unwrap_or(&plan.name);
+        let mut services = vec![service.clone()];
+        if plan.name != *service {
+            services.push(plan.name.clone());
+        }
+        let is_form = |host: &String| {
+            let mut services = services.iter();
+            services.any(|service| dns_forms(service, &plan.namespace).contains(host))
+        };
+        let mut hosts: Vec<String> = Vec::new();
+        for host in router.hosts.iter().map(|host| host.to_lowercase()) {
+            if !is_form(&host) && !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        Names {
+            service: service.clone(),
+            hosts,
+            services,
+        }
+    }
+}
+
+/// How the requests to a Rollout are split.
+pub fn rule(key: &Key, names: Names, sticky: &[StickyKey], traffic: &Traffic) -> Rule {
     let Key { namespace, name } = key;
     let canary = traffic.canary.as_ref().map(|canary| Canary {
         revision: canary.revision.clone(),
@@ -39,8 +65,9 @@ pub fn rule(
     Rule {
         rollout: name.clone(),
         namespace: namespace.clone(),
-        service: service.to_string(),
-        hosts,
+        service: names.service,
+        hosts: names.hosts,
+        names: names.services,
         stable: traffic.stable.clone(),
         canary,
     }

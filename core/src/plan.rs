@@ -143,6 +143,9 @@ pub struct WasmRouter {
     pub sticky: Vec<StickyKey>,
     /// Richer matches for managed routes, by name.
     pub routes: Vec<HeaderRoute>,
+    /// The user's VirtualServices that follow the filter's header; none: the controller has one of
+    /// its own. They name no routes.
+    pub virtual_services: Vec<VirtualServiceRef>,
 }
 
 /// One step.

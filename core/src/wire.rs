@@ -1,9 +1,11 @@
 //! What the controller tells the filter: one JSON document. Both sides use these types, these
 //! limits and this validation, so the filter accepts whatever the controller sends.
 
+mod names;
 mod node;
 mod validate;
 
+pub use names::dns_forms;
 pub use node::Node;
 
 use crate::field::{FieldError, FieldErrors};
@@ -74,9 +76,13 @@ pub struct FilterConfig {
     /// finds out by itself ([`FilterConfig::at`]).
     #[serde(default, skip_serializing_if = "Proxy::is_unnamed")]
     pub proxy: Proxy,
-    /// The versions whose pods are told apart; none where `proxy` names one.
+    /// The versions whose pods are told apart; none where `proxy` names one, or where `rules` tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<VersionOfPods>,
+    /// Whether another filter of Serin's stands before this one: the routing header of a request
+    /// that no rule here is about is that filter's then, and stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_another: bool,
     /// Whether to report Istio's standard metrics too, for an Envoy that has none of its own.
     #[serde(default)]
     pub istio_metrics: bool,
@@ -249,7 +255,12 @@ pub struct Rule {
     /// The Service that callers name, without namespace.
     pub service: String,
     /// The host names that callers use, lower case, without port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// The Services in its namespace that callers use, in every form that DNS has of them
+    /// ([`dns_forms`]); a name alone is for callers in that namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// The stable template hash.
     pub stable: String,
     /// The canary's template hash while a release is in flight; without it all goes to stable.

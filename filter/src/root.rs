@@ -5,19 +5,30 @@ use crate::counts::Counts;
 use crate::label::{self, Labels};
 use serin_core::field::FieldErrors;
 use serin_core::route::Table;
-use serin_core::wire::{FilterConfig, Node, Role, Variant};
+use serin_core::wire::{FilterConfig, Role, Variant};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 /// A root context.
 #[derive(Debug, Default)]
 pub(crate) struct Root {
     /// Its number.
     pub(crate) context: u32,
-    /// What it was configured to; none before that.
-    pub(crate) active: Option<Active>,
+    /// What it runs; none before it is configured.
+    pub(crate) active: Option<Rc<RefCell<Active>>>,
     /// Whether its generation is still to be shown.
     pub(crate) unseen: bool,
     /// Nanoseconds since its last tick, or since it began.
     pub(crate) silence: u64,
+}
+
+impl Root {
+    /// Runs something with what is active. Nothing else has it at that time: the host makes no
+    /// callback inside another, and each callback asks once.
+    pub(crate) fn with<R>(&self, use_of: impl FnOnce(&mut Active) -> R) -> Option<R> {
+        let mut active = self.active.as_ref()?.try_borrow_mut().ok()?;
+        Some(use_of(&mut active))
+    }
 }
 
 /// A configuration, ready for requests.
@@ -54,18 +65,8 @@ pub(crate) enum Counted {
 }
 
 impl Active {
-    /// The same at this proxy, which the configuration may leave open.
-    pub(crate) fn at(self, node: &Node) -> Active {
-        Active {
-            beside_istio: !self.config.istio_metrics,
-            config: self.config.at(node),
-            ..self
-        }
-    }
-
-    /// Reads a configuration as core validates it.
-    pub(crate) fn from_json(json: &[u8]) -> Result<Self, FieldErrors> {
-        let mut config = FilterConfig::from_json(json)?;
+    /// Makes a configuration ready that is this proxy's own, in a mesh or not.
+    pub(crate) fn new(mut config: FilterConfig, in_mesh: bool) -> Result<Self, FieldErrors> {
         let table = Table::compile(&config)?;
         for rule in &mut config.rules {
             rule.hosts = Vec::new(); // the table has them
@@ -73,7 +74,7 @@ impl Active {
         Ok(Active {
             rules: vec![<[Known; 2]>::default(); config.rules.len()],
             rest: Known::default(),
-            beside_istio: false,
+            beside_istio: in_mesh && !config.istio_metrics,
             table,
             config,
         })

@@ -10,8 +10,9 @@ use crate::streams::Streams;
 use crate::tags;
 use serin_core::revision::HASH_LABEL;
 use serin_core::route::{Request, Table};
-use serin_core::wire::{Node, Role, VARIANT_HEADER, Variant};
+use serin_core::wire::{FilterConfig, Node, Role, VARIANT_HEADER, Variant};
 use std::cell::RefCell;
+use std::rc::Rc;
 
 /// The first tick comes once all workers have taken a configuration in: it shows the generation,
 /// which must not be seen before requests are routed by it.
@@ -70,21 +71,29 @@ impl Vm {
 
     /// A root context gets its configuration; `false` refuses it.
     pub(crate) fn configure(&mut self, context: u32, size: usize) -> bool {
-        let active = match host::configuration(size, Active::from_json) {
-            Ok(Ok(active)) => active,
-            Ok(Err(errors)) => {
-                host::log_error(&errors.to_string());
-                return false;
-            }
+        let config = match host::configuration(size, FilterConfig::from_json) {
+            Ok(config) => config,
             Err(error) => {
                 self.counts.expect::<()>(Err(error));
                 return false;
             }
         };
-        let active = match active.config.proxy.is_unnamed() {
-            true => active.at(&self.node()),
-            false => active,
+        let active = config.and_then(|config| {
+            let in_mesh = config.proxy.is_unnamed();
+            let node = match in_mesh {
+                true => self.node(),
+                false => Node::default(),
+            };
+            Active::new(config.at(&node), in_mesh)
+        });
+        let active = match active {
+            Ok(active) => active,
+            Err(errors) => {
+                host::log_error(&errors.to_string());
+                return false;
+            }
         };
+        let active = self.newest(active);
         self.start_root(context);
         if let Some(root) = self.root(context) {
             root.active = Some(active);
@@ -92,6 +101,26 @@ impl Vm {
         }
         self.counts.expect(host::tick_every(FIRST_TICK));
         true
+    }
+
+    /// What is to run when this arrives: Istio's agent hands a configuration on once it has fetched
+    /// the module, so an older one may arrive after a newer one, and must not come into force.
+    fn newest(&self, arrived: Active) -> Rc<RefCell<Active>> {
+        let known = self.roots.iter().filter_map(|root| root.active.as_ref());
+        let newer = known.filter(|known| {
+            known.try_borrow().is_ok_and(|known| {
+                known.config.name == arrived.config.name
+                    && known.config.generation > arrived.config.generation
+            })
+        });
+        let generation = |known: &&Rc<RefCell<Active>>| {
+            let known = known.try_borrow();
+            known.map_or(0, |known| known.config.generation)
+        };
+        match newer.max_by_key(generation) {
+            Some(newest) => Rc::clone(newest),
+            None => Rc::new(RefCell::new(arrived)),
+        }
     }
 
     /// What the proxy says of itself; a plain Envoy says nothing.
@@ -110,9 +139,7 @@ impl Vm {
     /// A request begins. Where no release is in flight, that is all that ever happens to it.
     pub(crate) fn start_stream(&mut self, context: u32, root: u32) {
         let root = self.root(root);
-        if let Some(root) =
-            root.filter(|root| root.active.as_ref().is_some_and(|a| !a.config.is_idle()))
-        {
+        if let Some(root) = root.filter(|root| root.with(|a| !a.config.is_idle()) == Some(true)) {
             let root = root.context;
             if self.streams.insert(context, root) {
                 self.counts.overflow();
@@ -132,31 +159,36 @@ impl Vm {
         let Some(stream) = streams.find(context) else {
             return;
         };
-        let Some(active) = find(roots, stream.root).and_then(|root| root.active.as_mut()) else {
+        let Some(root) = find(roots, stream.root) else {
             return;
         };
-        stream.started = counts.expect(host::monotonic());
-        let to = match active.config.role {
-            Role::Source => {
-                let draw = || next(random, stream.started.unwrap_or_default());
-                let table = &active.table;
-                let decision = host::request_headers(|headers| decide(table, headers, draw));
-                let decision = counts.expect(decision).unwrap_or(Decision::UNKNOWN);
-                decision.carry_out(counts)
+        let started = counts.expect(host::monotonic());
+        stream.started = started;
+        let counted = root.with(|active| {
+            let to = match active.config.role {
+                Role::Source => {
+                    let draw = || next(random, started.unwrap_or_default());
+                    let table = &active.table;
+                    let decision = host::request_headers(|headers| decide(table, headers, draw));
+                    let mut decision = counts.expect(decision).unwrap_or(Decision::UNKNOWN);
+                    // What the filter before this one wrote is no client's.
+                    decision.sent_variant &= decision.to.is_some() || !active.config.after_another;
+                    decision.carry_out(counts)
+                }
+                Role::Destination => None,
+            };
+            if active.beside_istio {
+                tags::leave(&active.config, to, counts);
             }
-            Role::Destination => None,
-        };
-        if active.beside_istio {
-            tags::leave(&active.config, to, counts);
-        }
-        let counted = match to {
-            Some((rule, variant)) => active.routed(rule, variant, counts),
-            None => active.rest(counts),
-        };
+            match to {
+                Some((rule, variant)) => active.routed(rule, variant, counts),
+                None => active.rest(counts),
+            }
+        });
         match counted {
-            Counted::Nowhere => {}
-            Counted::Overflow => counts.overflow(),
-            Counted::In(series) => stream.series = Some(series),
+            None | Some(Counted::Nowhere) => {}
+            Some(Counted::Overflow) => counts.overflow(),
+            Some(Counted::In(series)) => stream.series = Some(series),
         }
     }
 
@@ -185,12 +217,10 @@ impl Vm {
             shown,
             ..
         } = self;
-        if let Some(root) = find(roots, context)
-            && let Some(active) = &root.active
-        {
+        if let Some(root) = find(roots, context) {
             // Again with every tick: a thread that was late may have shown an older one since.
-            let is_shown = shown.show(&active.config, now, counts);
-            if root.unseen && is_shown {
+            let is_shown = root.with(|active| shown.show(&active.config, now, counts));
+            if root.unseen && is_shown == Some(true) {
                 root.unseen = counts.expect(host::tick_every(TICK)).is_none();
             }
         }

@@ -242,6 +242,11 @@ impl Cluster {
         pods::path()
     }
 
+    /// A port that nobody else takes, on any address.
+    pub fn port(&self) -> u16 {
+        18_000 + self.next_number()
+    }
+
     /// A number that nothing had before.
     fn next_number(&self) -> u16 {
         self.numbers.fetch_add(1, Ordering::Relaxed)

@@ -61,10 +61,9 @@ fn a_release_in_flight_is_valid_and_a_broken_object_is_not() {
     let wanted = Wanted {
         generation: 3,
         rules: vec![serde_json::from_value(rule).expect("a rule")],
-        pods: Vec::new(),
     };
     let code = objects::code_at("http://serin.serin:8090");
-    let object = objects::configuration("istio-system", &wanted, &code).expect("an object");
+    let object = objects::configuration("istio-system", 0, &wanted, &code).expect("an object");
     let (valid, said) = validated(&object.to_string());
     assert!(valid, "{said}");
     let mut broken = object;

@@ -1,6 +1,7 @@
 //! `serin controller`: looks after a cluster's Rollouts until it is asked to stop.
 
 mod election;
+mod mesh;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use election::Election;
+use mesh::Mesh;
 
 use crate::cluster::web::{self, Health};
 use crate::cluster::{self, Scope, requests};
@@ -39,6 +41,8 @@ pub(super) struct Controller {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8090")]
     listen: SocketAddr,
     #[command(flatten)]
+    mesh: Mesh,
+    #[command(flatten)]
     election: Election,
 }
 
@@ -55,6 +59,7 @@ impl Controller {
         let instance_id = self.instance_id.as_deref();
         let namespace = client.default_namespace();
         let wanted = self.election.wanted(namespace, instance_id)?;
+        let mesh = self.mesh.settings()?;
         let listener = TcpListener::bind(self.listen).await;
         let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
         let scope = Scope {
@@ -69,7 +74,7 @@ impl Controller {
         );
         let stop = asked_to_stop()?;
         tokio::select! {
-            ended = cluster::run(client, scope, wanted, health.clone(), stop) => ended?,
+            ended = cluster::run(client, scope, mesh, wanted, health.clone(), stop) => ended?,
             failed = web::answer(listener, health) => failed?,
         }
         tracing::info!("stops");

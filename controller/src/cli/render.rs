@@ -11,6 +11,7 @@ use serin_core::plan::{Plan, Router};
 use super::screen;
 use crate::manifest;
 use crate::mesh::objects::{self, Wanted};
+use crate::mesh::routes;
 use crate::mesh::telemetry;
 
 /// `serin render`
@@ -50,13 +51,17 @@ impl Render {
         }
         let namespace = &self.root_namespace;
         let mut all = vec![
-            objects::place(namespace),
+            objects::place(namespace, 0),
             // Without a release in flight there is no module.
-            objects::configuration(namespace, &Wanted::default(), &Value::Null)?,
+            objects::configuration(namespace, 0, &Wanted::default(), &Value::Null)?,
             telemetry::telemetry(namespace),
         ];
         // A plan with this router names both Services.
-        all.extend(plans.into_iter().filter_map(objects::virtual_service));
+        let own = |plan: &&Plan| match &plan.router {
+            Router::Wasm(router) => router.virtual_services.is_empty(),
+            _ => false,
+        };
+        all.extend(plans.into_iter().filter(own).filter_map(routes::own));
         Ok(all)
     }
 }

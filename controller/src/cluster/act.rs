@@ -15,9 +15,10 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
-use serin_core::plan::{Plan, WorkloadKind};
+use serin_core::plan::{Plan, Router, WorkloadKind};
 use serin_core::step::Decision;
 use serin_core::workload::deployment_replicas;
 
@@ -25,11 +26,12 @@ use super::analysis::Unfit;
 use super::context::ROLLOUT;
 use super::identity::Version;
 use super::memory::Asked;
-use super::reconcile::{Pass, PassError, Source};
+use super::reconcile::{Pass, PassError, Source, mesh_key};
 use super::router::{Kind, Objects, Write};
 use super::sets;
 use super::status::Pods;
 use super::{let_go, services, tell};
+use crate::mesh::Names;
 
 /// What is acted on.
 pub(super) struct Acting<'a> {
@@ -40,6 +42,8 @@ pub(super) struct Acting<'a> {
     pub source: Option<&'a Source>,
     pub decision: &'a Decision,
     pub asked: &'a Asked,
+    /// Whether all proxies are known to run the traffic that is asked for.
+    pub is_known: bool,
     pub objects: &'a Objects,
     /// The version asked for.
     pub version: &'a Version,
@@ -65,7 +69,7 @@ impl Acting<'_> {
         scaled?;
         runs?;
         let waits = moved?;
-        let given_back = let_go::by_plan(self.pass.context, self.plan).await;
+        let given_back = let_go::by_plan(self.pass.context, self.pass.rollout, self.plan).await;
         self.tell_revision().await?;
         self.scale_workload().await?;
         self.dress_pods().await?;
@@ -85,6 +89,11 @@ impl Acting<'_> {
         if waits {
             return Ok(Some(LATE));
         }
+        if let Some(routes) = self.objects.own_routes(self.plan, self.asked) {
+            self.write_own_routes(&routes).await?;
+            return Ok(Some(LATE));
+        }
+        self.tell_proxies();
         let writes = match self.objects.writes(self.plan, self.asked) {
             Ok(writes) => writes,
             // Looked at before, so this is about one pass: the object was changed since.
@@ -164,6 +173,48 @@ impl Acting<'_> {
         }
         tracing::debug!(kind = kind.kind, name = write.name, "written");
         Ok(())
+    }
+
+    /// The controller's own VirtualService, as a whole.
+    async fn write_own_routes(&self, routes: &Value) -> Result<(), PassError> {
+        let kind = &self.pass.context.watched.istio.virtual_service;
+        let name = routes["metadata"]["name"].as_str().unwrap_or_default();
+        let namespace = &self.plan.namespace;
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, kind);
+        let object = format!("VirtualService {namespace}/{name}");
+        let context = self.pass.context;
+        let seen = context.watched.virtual_service(namespace, name);
+        let written = match seen {
+            Some(_) => {
+                let params = PatchParams::apply("serin").force();
+                api.patch(name, &params, &Patch::Apply(routes)).await
+            }
+            None => {
+                let object =
+                    DynamicObject::deserialize(routes).map_err(|source| PassError::Json {
+                        what: "a VirtualService",
+                        source,
+                    })?;
+                api.create(&PostParams::default(), &object).await
+            }
+        };
+        written.map_err(PassError::api(format!("write {object}")))?;
+        tracing::debug!(namespace, name, "written");
+        Ok(())
+    }
+
+    /// What the filter is to do, once the Services select what it will send there.
+    fn tell_proxies(&self) {
+        let key = mesh_key(self.pass.rollout);
+        let mesh = &self.pass.context.mesh;
+        let Router::Wasm(router) = &self.plan.router else {
+            mesh.let_go(&key);
+            return;
+        };
+        let traffic = &self.asked.traffic;
+        let names = Names::of(self.plan, router);
+        let rule = crate::mesh::rule(&key, names, &router.sticky, traffic);
+        mesh.want(&key, rule, self.is_known && traffic.canary.is_none());
     }
 
     /// The Rollout's own annotations: its revision, and the generation of its workload.

@@ -14,23 +14,32 @@ use tokio::time::Instant;
 
 use super::let_go::Name;
 use super::memory::Asked;
+use super::mesh::Mesh;
 use super::metrics::Metrics;
 use super::tell::Told;
 use super::watched::Watched;
+use crate::manifest::Key;
 
 /// What every pass has at hand.
 pub(super) struct Context {
     pub client: Client,
     pub watched: Watched,
+    /// What proxies are told.
+    pub mesh: Mesh,
     /// Ends once everything is held that a pass looks at.
     pub ready: Shared<BoxFuture<'static, ()>>,
+    pub outlets: Outlets,
+    pub instance_id: Option<String>,
+    pub metrics: Metrics,
+    notes: Mutex<HashMap<String, Notes>>,
+}
+
+/// What is done beside the passes.
+pub(super) struct Outlets {
     /// Takes events that are to be published.
     pub events: UnboundedSender<Told>,
     /// Takes the Rollouts that are gone.
     pub gone: UnboundedSender<Name>,
-    pub instance_id: Option<String>,
-    pub metrics: Metrics,
-    notes: Mutex<HashMap<String, Notes>>,
 }
 
 /// Notes on one Rollout.
@@ -46,6 +55,8 @@ struct Notes {
     noticed: Vec<String>,
     /// What keeps its ReplicaSets from being as they should.
     failure: Option<String>,
+    /// Whether it was told that proxies are behind.
+    behind: bool,
     /// When what could wait is to be written.
     postponed: Option<Instant>,
 }
@@ -67,18 +78,18 @@ impl Context {
     pub(super) fn new(
         client: Client,
         watched: Watched,
+        mesh: Mesh,
         ready: Shared<BoxFuture<'static, ()>>,
-        events: UnboundedSender<Told>,
-        gone: UnboundedSender<Name>,
+        outlets: Outlets,
         instance_id: Option<String>,
         metrics: Metrics,
     ) -> Context {
         Context {
             client,
             watched,
+            mesh,
             ready,
-            events,
-            gone,
+            outlets,
             instance_id,
             metrics,
             notes: Mutex::new(HashMap::new()),
@@ -162,6 +173,13 @@ impl Context {
         })
     }
 
+    /// Takes note of whether proxies are behind; whether that is so since now.
+    pub(super) fn is_behind_since_now(&self, uid: &str, behind: bool) -> bool {
+        self.note(uid, |notes| {
+            !std::mem::replace(&mut notes.behind, behind) && behind
+        })
+    }
+
     /// What keeps a Rollout's ReplicaSets from being as they should.
     pub(super) fn failure(&self, uid: &str) -> Option<String> {
         self.note(uid, |notes| notes.failure.clone())
@@ -186,8 +204,12 @@ impl Context {
             gone.name.clone(),
         );
         self.metrics.forget(&name);
+        self.mesh.let_go(&Key {
+            namespace: name.0.clone(),
+            name: name.1.clone(),
+        });
         // Nobody listens only when the controller has ended.
-        let _ = self.gone.send(name);
+        let _ = self.outlets.gone.send(name);
     }
 
     /// Forgets a Rollout that is gone.

@@ -14,7 +14,7 @@ pub use rule::{destination_rule, given_back};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{Patch, PatchOperation, TestOperation};
 use serde_json::Value;
-use serin_core::plan::{DestinationRuleRef, VirtualServiceRef};
+use serin_core::plan::{DestinationRuleRef, MirrorRoute, VirtualServiceRef};
 use serin_core::step::Traffic;
 use serin_core::wire::WEIGHT_ALL;
 
@@ -67,6 +67,32 @@ fn written(
     }
     managed::set(&mut after, &places, split)?;
     Ok(after)
+}
+
+/// The controller's own VirtualService with the mirrors that are in force, each directly before the
+/// route of this name, whose requests they copy to the canary Service.
+pub fn mirrored(
+    own: &Value,
+    before: &str,
+    managed_routes: &[String],
+    mirrors: &[MirrorRoute],
+    canary: &str,
+) -> Value {
+    let mut after = own.clone();
+    let Some(routes) = after["spec"]["http"].as_array_mut() else {
+        return after;
+    };
+    let Some(at) = routes.iter().position(|route| route["name"] == *before) else {
+        return after;
+    };
+    let user = routes[at].clone();
+    let canary = serde_json::json!({"destination": {"host": canary}});
+    let in_force = managed_routes
+        .iter()
+        .filter_map(|name| mirrors.iter().find(|mirror| mirror.name == *name));
+    let wanted = in_force.map(|mirror| managed::mirror_route(mirror, &user, &canary));
+    routes.splice(at..at, wanted.collect::<Vec<_>>());
+    after
 }
 
 /// The canary's share in basis points that the object sends now, the largest of its routes; none

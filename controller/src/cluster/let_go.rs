@@ -5,7 +5,7 @@
 use futures::stream::{self, StreamExt as _};
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt as _;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::runtime::reflector::ObjectRef;
 use serin_core::plan::{Plan, Router};
 use std::collections::BTreeSet;
@@ -18,6 +18,7 @@ use super::reconcile::PassError;
 use super::watched::Holding;
 use super::{istio, services};
 use crate::api::Rollout;
+use crate::mesh::routes;
 
 /// What a Rollout goes on to manage.
 #[derive(Debug, Default)]
@@ -29,11 +30,17 @@ struct Kept<'a> {
 /// A Rollout by its namespace and its name.
 pub(super) type Name = (String, String);
 
-/// Gives back what a Rollout with this plan managed and does not name.
+/// Gives back what a Rollout with this plan managed and does not name, and deletes routes of the
+/// controller's own that it has no use for.
 ///
 /// # Errors
 /// If the API server does not do what it is asked.
-pub(super) async fn by_plan(context: &Context, plan: &Plan) -> Result<(), PassError> {
+pub(super) async fn by_plan(
+    context: &Context,
+    rollout: &Rollout,
+    plan: &Plan,
+) -> Result<(), PassError> {
+    delete_own_routes(context, rollout, plan).await?;
     let rule = match &plan.router {
         Router::Istio(router) => router.destination_rule.as_ref(),
         _ => None,
@@ -130,6 +137,35 @@ async fn give_back(
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// A Rollout that names VirtualServices, or that the filter does not route, has none of ours.
+async fn delete_own_routes(
+    context: &Context,
+    rollout: &Rollout,
+    plan: &Plan,
+) -> Result<(), PassError> {
+    let has_own = match &plan.router {
+        Router::Wasm(router) => router.virtual_services.is_empty(),
+        _ => false,
+    };
+    let (name, namespace) = (routes::own_name(&plan.name), &plan.namespace);
+    let seen = context.watched.virtual_service(namespace, &name);
+    let uid = rollout.uid().unwrap_or_default();
+    let Some(seen) = seen.filter(|seen| !has_own && routes::is_owned_by(seen, &uid)) else {
+        return Ok(());
+    };
+    let kind = &context.watched.istio.virtual_service;
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, kind);
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: seen["metadata"]["uid"].as_str().map(str::to_string),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    let deleted = api.delete(&name, &params).await;
+    ignore_gone(deleted).map_err(PassError::api(format!("delete VirtualService {name}")))
 }
 
 async fn give_back_service(

@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
-use serin_core::plan::{Plan, Router, Workload, WorkloadRef};
+use serin_core::plan::{Plan, Router, WasmRouter, Workload, WorkloadRef};
 use serin_core::revision::HASH_LABEL;
 use serin_core::step::{Observation, RunSeen, SetSeen, State, Traffic, WantedRun, step};
 use serin_core::time::Timestamp;
@@ -21,6 +21,7 @@ use super::context::{Context, ROLLOUT};
 use super::identity::{self, IdentityError, Version};
 use super::memory::{self, Asked, Memory, Origin};
 use super::merge;
+use super::mesh::Shown;
 use super::metrics::key;
 use super::router::{self, Objects};
 use super::sets;
@@ -30,6 +31,8 @@ use super::{analysis, tell};
 use crate::api::Rollout;
 use crate::clock;
 use crate::kubernetes::workload;
+use crate::manifest::Key;
+use crate::mesh;
 
 /// The label that says which controller looks after a Rollout; none: the one without an id.
 pub(super) const INSTANCE_ID: &str = "argo-rollouts.argoproj.io/controller-instance-id";
@@ -106,6 +109,9 @@ pub(super) async fn reconcile(
     if gone || rollout.labels().get(INSTANCE_ID) != context.instance_id.as_ref() {
         context.forget(&uid);
         context.metrics.forget(&key(&*rollout));
+        if gone {
+            context.mesh.let_go(&mesh_key(&rollout));
+        }
         return Ok(Action::await_change());
     }
     if context.is_behind(&uid, ROLLOUT, rollout.resource_version().as_deref()) {
@@ -123,6 +129,14 @@ pub(super) async fn reconcile(
         Ok(None) => Ok(Action::await_change()),
         Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
         Err(error) => Err(error),
+    }
+}
+
+/// The Rollout as proxies are told of it.
+pub(super) fn mesh_key(rollout: &Rollout) -> Key {
+    Key {
+        namespace: rollout.namespace().unwrap_or_default(),
+        name: rollout.name_any(),
     }
 }
 
@@ -164,6 +178,16 @@ struct Seen {
     pods: BTreeMap<String, Pods>,
     runs: BTreeMap<String, RunSeen>,
     version: Version,
+}
+
+/// What is remembered of a release.
+struct Remembered {
+    memory: Memory,
+    /// How long it takes until every proxy can be taken to run what was asked for; none if that is
+    /// not shown.
+    spreading: Option<Duration>,
+    /// What is told of proxies that are behind.
+    behind: Option<String>,
 }
 
 /// What is to be tried again later, or the reasons why the Rollout is refused.
@@ -264,11 +288,15 @@ impl<'a> Pass<'a> {
     /// Looks at everything that belongs to the Rollout.
     async fn look(&self, plan: &Plan, selector: &Value) -> Result<Look<Seen>, PassError> {
         let watched = &self.context.watched;
-        let istio = matches!(plan.router, Router::Istio(_));
+        let istio = plan.router != Router::ReplicaRatio;
         if istio && watched.holds_istio() == Holding::Soon {
             return Ok(Look::Early);
         }
-        let objects = match Objects::look(watched, plan) {
+        if let (Router::Wasm(_), Some(why)) = (&plan.router, self.context.mesh.trouble()) {
+            let field = "spec.strategy.canary.trafficRouting.plugins[serin/wasm]";
+            return Ok(Look::Refused(vec![format!("{field}: {why}")]));
+        }
+        let objects = match Objects::look(watched, self.rollout, plan) {
             Ok(objects) => objects,
             Err(why) => return Ok(Look::Refused(why)),
         };
@@ -324,7 +352,11 @@ impl<'a> Pass<'a> {
         source: Option<&Source>,
         seen: &Seen,
     ) -> Result<Option<Duration>, PassError> {
-        let (mut memory, mut spreading) = self.remember(plan, seen);
+        let Remembered {
+            mut memory,
+            mut spreading,
+            behind,
+        } = self.remember(plan, seen);
         let unfit = analysis::unfit(&self.context.watched, plan, &self.document);
         let why = |unfit: &Unfit| unfit.why.clone();
         if !unfit.is_empty() && begins(&memory.state, &seen.version.hash) {
@@ -377,6 +409,7 @@ impl<'a> Pass<'a> {
             source,
             decision: &decision,
             asked: &asked,
+            is_known: memory.known.as_ref() == Some(&asked.traffic),
             objects: &seen.objects,
             version: &seen.version,
             pods: &seen.pods,
@@ -395,6 +428,7 @@ impl<'a> Pass<'a> {
             selector: selector_text(selector),
             failure: self.context.failure(self.uid),
             unfit: stuck,
+            behind: behind.clone(),
             now: self.now,
         });
         let told_later = self.store(after).await?;
@@ -404,6 +438,9 @@ impl<'a> Pass<'a> {
         if let Some(moved) = moved {
             tell::event(self, "TrafficWeightUpdated", &moved);
         }
+        if self.context.is_behind_since_now(self.uid, behind.is_some()) {
+            tell::behind(self, &behind.unwrap_or_default());
+        }
         let later = acting.act().await?;
         let spreading = spreading.filter(|left| !left.is_zero());
         Ok([decision.look_again, spreading, later, told_later]
@@ -412,9 +449,8 @@ impl<'a> Pass<'a> {
             .min())
     }
 
-    /// What is remembered, with what the objects show of what was asked for; and how long it takes
-    /// until every proxy can be taken to run it, none if the objects do not show it.
-    fn remember(&self, plan: &Plan, seen: &Seen) -> (Memory, Option<Duration>) {
+    /// What is remembered, with what the objects and the proxies show of what was asked for.
+    fn remember(&self, plan: &Plan, seen: &Seen) -> Remembered {
         let mut memory = match memory::read(self.rollout.status.as_ref(), plan, self.now) {
             Origin::New => Memory::default(),
             Origin::Stored(memory) => *memory,
@@ -433,10 +469,22 @@ impl<'a> Pass<'a> {
             }
         };
         let Some(asked) = &memory.asked else {
-            return (memory, None);
+            return Remembered {
+                memory,
+                spreading: None,
+                behind: None,
+            };
         };
         let shows = seen.objects.show(plan, asked);
-        let spreading = self.context.spreading(self.uid, asked, shows);
+        let mut spreading = self.context.spreading(self.uid, asked, shows);
+        let mut behind = None;
+        if let Router::Wasm(router) = &plan.router
+            && let Shown::NotYet(told) = self.shown(plan, router, asked)
+        {
+            // Proxies are asked, so there is no time after which all are taken to know.
+            spreading = None;
+            behind = told;
+        }
         // Before anything was known, Services may have led elsewhere: to a Deployment, say.
         let same = memory
             .known
@@ -450,7 +498,23 @@ impl<'a> Pass<'a> {
         if spreading == Some(Duration::ZERO) {
             memory.known = Some(asked.traffic.clone());
         }
-        (memory, spreading)
+        Remembered {
+            memory,
+            spreading,
+            behind,
+        }
+    }
+
+    /// Whether all proxies run what was asked for.
+    fn shown(&self, plan: &Plan, router: &WasmRouter, asked: &Asked) -> Shown {
+        let key = mesh_key(self.rollout);
+        let rule = mesh::rule(
+            &key,
+            mesh::Names::of(plan, router),
+            &router.sticky,
+            &asked.traffic,
+        );
+        self.context.mesh.shown(&key, &rule)
     }
 
     /// Writes the status, if it says something else; when to write what can wait.

@@ -12,8 +12,10 @@ use serin_core::step::{CanaryTraffic, Decision, State, Traffic, routed_services}
 
 use super::istio::{self, Split};
 use super::memory::Asked;
+use super::routes::{OwnRoutes, look_at_routes};
 use super::services;
 use super::watched::{Holding, Watched};
+use crate::api::Rollout;
 
 /// The objects that a plan names.
 pub(super) struct Objects {
@@ -21,6 +23,7 @@ pub(super) struct Objects {
     pub services: BTreeMap<String, Arc<Service>>,
     virtual_services: Vec<(VirtualServiceRef, Value)>,
     rule: Option<(DestinationRuleRef, Value)>,
+    own_routes: Option<OwnRoutes>,
 }
 
 /// A change to one of Istio's objects.
@@ -67,7 +70,11 @@ impl Objects {
     ///
     /// # Errors
     /// All that is missing or will not do, each with the field that names it.
-    pub(super) fn look(watched: &Watched, plan: &Plan) -> Result<Objects, Vec<String>> {
+    pub(super) fn look(
+        watched: &Watched,
+        rollout: &Rollout,
+        plan: &Plan,
+    ) -> Result<Objects, Vec<String>> {
         let mut trouble = Vec::new();
         let mut found = BTreeMap::new();
         for (field, name) in services::named(plan) {
@@ -75,15 +82,12 @@ impl Objects {
             trouble.extend(services::trouble(service.as_deref(), plan, &field, name));
             found.extend(service.map(|service| (name.to_string(), service)));
         }
+        let mut own_routes = None;
         let (virtual_services, rule) = match &plan.router {
             Router::Istio(router) => look_at_istio(watched, plan, router, &mut trouble),
             Router::ReplicaRatio => (Vec::new(), None),
-            Router::Wasm(_) => {
-                let field = "spec.strategy.canary.trafficRouting.plugins";
-                trouble.push(format!(
-                    "{field}: serin/wasm is not carried out in a cluster yet, expected istio, or no \
-                     trafficRouting for a replica ratio"
-                ));
+            Router::Wasm(router) => {
+                own_routes = look_at_routes(watched, rollout, plan, router, &mut trouble);
                 (Vec::new(), None)
             }
         };
@@ -94,7 +98,14 @@ impl Objects {
             services: found,
             virtual_services,
             rule,
+            own_routes,
         })
+    }
+
+    /// The VirtualService of the controller's own as it is to be, if it is not so.
+    pub(super) fn own_routes(&self, plan: &Plan, asked: &Asked) -> Option<Value> {
+        let own = self.own_routes.as_ref()?;
+        own.wanted(plan, &asked.traffic)
     }
 
     /// Whether every object shows what was asked for.
@@ -104,6 +115,7 @@ impl Objects {
             service.and_then(|service| services::selected(service)) == Some(hash)
         };
         asked.services.iter().all(selects)
+            && self.own_routes(plan, asked).is_none()
             && self
                 .writes(plan, asked)
                 .is_ok_and(|writes| writes.is_empty())
@@ -202,7 +214,7 @@ impl Objects {
 }
 
 /// The namespace of a VirtualService.
-fn namespace_of<'a>(reference: &'a VirtualServiceRef, plan: &'a Plan) -> &'a str {
+pub(super) fn namespace_of<'a>(reference: &'a VirtualServiceRef, plan: &'a Plan) -> &'a str {
     reference.namespace.as_deref().unwrap_or(&plan.namespace)
 }
 

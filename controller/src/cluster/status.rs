@@ -43,6 +43,8 @@ pub(super) struct Facts<'a> {
     pub failure: Option<String>,
     /// Why the release cannot go on to its end.
     pub unfit: Option<String>,
+    /// Which proxies do not run what they should.
+    pub behind: Option<String>,
     pub now: Timestamp,
 }
 
@@ -87,7 +89,7 @@ pub(super) fn status(facts: &Facts<'_>) -> Map<String, Value> {
 
     let (phase, message) = match &facts.unfit {
         Some(why) => ("Degraded", format!("{}: {why}", conditions::INVALID)),
-        None => (phase(decision), decision.why.to_string()),
+        None => (phase(decision), message(decision, facts.behind.as_deref())),
     };
     set("phase", json!(phase));
     set("message", text(&message));
@@ -249,6 +251,16 @@ fn weights(facts: &Facts<'_>) -> Value {
     })
 }
 
+/// Why the release stands as it does, and which proxies keep it from getting on.
+fn message(decision: &Decision, behind: Option<&str>) -> String {
+    let why = decision.why.to_string();
+    match behind {
+        Some(behind) if why.is_empty() => behind.to_string(),
+        Some(behind) => format!("{why}: {behind}"),
+        None => why,
+    }
+}
+
 fn phase(decision: &Decision) -> &'static str {
     match decision.phase {
         Phase::Progressing => "Progressing",
@@ -339,6 +351,7 @@ mod tests {
                 selector: "app=shop".into(),
                 failure: None,
                 unfit: None,
+                behind: None,
                 now: Timestamp(1_000),
             })
         };

@@ -17,6 +17,9 @@ use super::reconcile::Pass;
 /// The reason of events about a manifest that is carried out.
 const NOTICE: &str = "SpecNotice";
 
+/// The reason of events about proxies that do not run what they should.
+const BEHIND: &str = "ProxiesBehind";
+
 /// Tells of a decision that was stored.
 pub(super) fn tell(pass: &Pass<'_>, decision: &Decision) {
     let rollout = key(pass);
@@ -68,6 +71,12 @@ pub(super) fn refused(pass: &Pass<'_>, why: &str) {
     publish(pass, "InvalidSpec", why);
 }
 
+/// Tells that proxies do not run what they should.
+pub(super) fn behind(pass: &Pass<'_>, told: &str) {
+    tracing::warn!(rollout = %key(pass), told, "proxies are behind");
+    publish(pass, BEHIND, told);
+}
+
 /// Tells of something that was done.
 pub(super) fn event(pass: &Pass<'_>, reason: &str, message: &str) {
     tracing::info!(rollout = %key(pass), reason, message, "event");
@@ -76,7 +85,7 @@ pub(super) fn event(pass: &Pass<'_>, reason: &str, message: &str) {
 
 fn publish(pass: &Pass<'_>, reason: &str, message: &str) {
     const ACTION_MAX: usize = 128;
-    let bad = ["RolloutAborted", "InvalidSpec", NOTICE].contains(&reason);
+    let bad = ["RolloutAborted", "InvalidSpec", NOTICE, BEHIND].contains(&reason);
     // Events that differ only in their note are counted as one: the action tells them apart.
     let action: String = message.chars().take(ACTION_MAX).collect();
     let (type_, kind) = match bad {
@@ -94,7 +103,7 @@ fn publish(pass: &Pass<'_>, reason: &str, message: &str) {
         secondary: None,
     };
     // Nobody listens only when the controller has ended.
-    let _ = pass.context.events.send((event, reference(pass)));
+    let _ = pass.context.outlets.events.send((event, reference(pass)));
 }
 
 /// An event and what it is about.

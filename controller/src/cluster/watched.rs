@@ -27,6 +27,7 @@ use super::outage::Outage;
 use super::owned::{NOBODY, Owned, controller};
 use super::services::MANAGED_BY;
 use crate::api::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Rollout};
+use crate::mesh::objects;
 
 /// Objects as they change; an object that is gone comes a last time.
 pub(super) type Changes<K> = BoxStream<'static, Result<K, watcher::Error>>;
@@ -56,6 +57,8 @@ pub(super) struct Watched {
     virtual_services: Owned<DynamicObject>,
     /// By the Rollouts that they are managed by.
     destination_rules: Owned<DynamicObject>,
+    /// Those that the controller writes.
+    pub envoy_filters: Store<DynamicObject>,
     /// The kinds by which Istio's objects are kept.
     pub istio: Istio,
     /// Whether the API server was found not to serve them.
@@ -93,12 +96,14 @@ pub(super) struct AllChanges {
     pub virtual_services: Changes<DynamicObject>,
     pub destination_rules: Changes<DynamicObject>,
     pub deployments: Changes<PartialObjectMeta<Deployment>>,
+    pub envoy_filters: Changes<DynamicObject>,
 }
 
-/// Begins to watch all namespaces, or one.
+/// Begins to watch all namespaces, or one, and Istio's root namespace for what is the controller's own.
 pub(super) fn watch(
     client: &Client,
     namespace: Option<&str>,
+    root_namespace: &str,
     outage: Arc<Outage>,
 ) -> (Watched, AllChanges) {
     let all = watcher::Config::default();
@@ -158,6 +163,7 @@ pub(super) fn watch(
         &outage,
         namespace,
         &istio.virtual_service,
+        all.clone(),
         &without_istio,
     );
     let (destination_rules, destination_rule_changes) = held_istio(
@@ -165,6 +171,16 @@ pub(super) fn watch(
         &outage,
         namespace,
         &istio.destination_rule,
+        all.clone(),
+        &without_istio,
+    );
+    let (label, value) = objects::MANAGED_BY;
+    let (envoy_filters, envoy_filter_changes) = held_istio(
+        client,
+        &outage,
+        Some(root_namespace),
+        &envoy_filter(),
+        watcher::Config::default().labels(&format!("{label}={value}")),
         &without_istio,
     );
     let deployments = watcher(api::<PartialObjectMeta<Deployment>>(client, namespace), all);
@@ -177,6 +193,7 @@ pub(super) fn watch(
         cluster_templates,
         virtual_services,
         destination_rules,
+        envoy_filters: envoy_filters.store.clone(),
         istio,
         without_istio,
         outage: outage.clone(),
@@ -191,6 +208,7 @@ pub(super) fn watch(
         virtual_services: virtual_service_changes,
         destination_rules: destination_rule_changes,
         deployments: told(&outage, deployments.backoff(backoff()).touched_objects()),
+        envoy_filters: envoy_filter_changes,
     };
     (watched, changes)
 }
@@ -267,6 +285,13 @@ impl Watched {
     pub(super) fn virtual_service(&self, namespace: &str, name: &str) -> Option<Value> {
         let kind = self.istio.virtual_service.clone();
         istio_object(&self.virtual_services.store, kind, namespace, name)
+    }
+
+    /// The VirtualServices of a namespace.
+    pub(super) fn virtual_services_in(&self, namespace: &str) -> Vec<Arc<DynamicObject>> {
+        let mut all = self.virtual_services.store.state();
+        all.retain(|object| object.metadata.namespace.as_deref() == Some(namespace));
+        all
     }
 
     /// A DestinationRule by its name.
@@ -407,6 +432,7 @@ fn held_istio(
     outage: &Arc<Outage>,
     namespace: Option<&str>,
     kind: &ApiResource,
+    config: watcher::Config,
     without: &Arc<AtomicBool>,
 ) -> (Owned<DynamicObject>, Changes<DynamicObject>) {
     let writer = Writer::new(kind.clone());
@@ -417,7 +443,7 @@ fn held_istio(
     };
     let (client, kind, without) = (client.clone(), kind.clone(), Arc::clone(without));
     let events = stream::once(async move { until_served(&client, &kind, &without).await })
-        .flat_map(move |()| watcher(api.clone(), watcher::Config::default()))
+        .flat_map(move |()| watcher(api.clone(), config.clone()))
         .backoff(backoff())
         .modify(|object: &mut DynamicObject| forget_managers(&mut object.metadata))
         .reflect(writer)
@@ -447,6 +473,15 @@ async fn until_served(client: &Client, kind: &ApiResource, without: &AtomicBool)
             }
         }
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Istio's kind for what is put into proxies.
+pub(super) fn envoy_filter() -> ApiResource {
+    ApiResource {
+        version: "v1alpha3".to_string(),
+        api_version: objects::API.to_string(),
+        ..istio_kind("EnvoyFilter", "envoyfilters")
     }
 }
 

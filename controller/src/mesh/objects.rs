@@ -3,10 +3,7 @@
 
 use serde_json::{Value, json};
 use serin_core::field::{FieldError, FieldErrors};
-use serin_core::plan::Plan;
-use serin_core::wire::{
-    FilterConfig, MAX_CONFIG, Proxy, Role, Rule, VARIANT_HEADER, VERSION, Variant, VersionOfPods,
-};
+use serin_core::wire::{FilterConfig, MAX_CONFIG, Proxy, Role, Rule, VERSION, VersionOfPods};
 
 use crate::ecds;
 
@@ -20,16 +17,32 @@ pub const PLACE: &str = "serin-filter";
 /// The object that says what the filter is to do.
 pub const CONFIGURATION: &str = "serin-config";
 
-const API: &str = "networking.istio.io/v1alpha3";
+/// The annotation that tells a configuration's generation, also while it asks for nothing.
+pub const GENERATION: &str = "serin.dev/generation";
+/// The label of all objects that are the controller's own, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "serin");
+
+/// The version of Istio's API that EnvoyFilters are written in.
+pub const API: &str = "networking.istio.io/v1alpha3";
+
+/// What something of a shard is called. Releases that have no room in one object and one filter go to
+/// the next, so all but the first are seldom there.
+pub fn of_shard(name: &str, shard: usize) -> String {
+    match shard {
+        0 => name.to_string(),
+        shard => format!("{name}-{}", shard + 1),
+    }
+}
 
 /// The filter's place in all proxies of a namespace, of all namespaces if it is Istio's root
 /// namespace: before what only counts and routes, after all that authenticates. Without a
 /// configuration every request is let through.
-pub fn place(namespace: &str) -> Value {
+pub fn place(namespace: &str, shard: usize) -> Value {
     let source = json!({
         "ads": {}, "initial_fetch_timeout": "5s", "resource_api_version": "V3",
     });
     let patch = |context: &str, name: &str| {
+        let name = of_shard(name, shard);
         json!({
             "applyTo": "HTTP_FILTER",
             "match": {
@@ -40,56 +53,49 @@ pub fn place(namespace: &str) -> Value {
                     "subFilter": {"name": "envoy.filters.http.grpc_stats"},
                 }}},
             },
-            "patch": {"operation": "INSERT_BEFORE", "value": ecds::filter(name, &source)},
+            "patch": {"operation": "INSERT_BEFORE", "value": ecds::filter(&name, &source)},
         })
     };
+    let (label, value) = MANAGED_BY;
     json!({
         "apiVersion": API, "kind": "EnvoyFilter",
-        "metadata": {"name": PLACE, "namespace": namespace},
-        "spec": {"configPatches": [
-            patch("GATEWAY", SOURCE),
-            patch("SIDECAR_OUTBOUND", SOURCE),
-            patch("SIDECAR_INBOUND", DESTINATION),
-        ]},
+        "metadata": {"name": of_shard(PLACE, shard), "namespace": namespace,
+            "labels": {label: value}},
+        "spec": {
+            // The shards' filters stand in their order.
+            "priority": shard,
+            "configPatches": [
+                patch("GATEWAY", SOURCE),
+                patch("SIDECAR_OUTBOUND", SOURCE),
+                patch("SIDECAR_INBOUND", DESTINATION),
+            ],
+        },
     })
 }
 
-/// What the filter is to do in a mesh.
+/// What the filter of one shard is to do in a mesh.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
     /// Grows with every change of the rest.
     pub generation: u64,
     /// The releases in flight.
     pub rules: Vec<Rule>,
-    /// Their versions.
-    pub pods: Vec<VersionOfPods>,
 }
 
-/// What all filters of a namespace's proxies are to do, with the module at `code`, Envoy's
+/// What all filters of a shard are to do in a namespace's proxies, with the module at `code`, Envoy's
 /// `AsyncDataSource`.
 ///
 /// # Errors
 /// Every limit of the filter's that is passed.
-pub fn configuration(namespace: &str, wanted: &Wanted, code: &Value) -> Result<Value, FieldErrors> {
-    let filter = |role: Role| {
-        let (name, rules) = match role {
-            Role::Source => (SOURCE, wanted.rules.clone()),
-            Role::Destination => (DESTINATION, Vec::new()),
-        };
-        FilterConfig {
-            version: VERSION,
-            generation: wanted.generation,
-            name: name.to_string(),
-            role,
-            proxy: Proxy::default(),
-            pods: wanted.pods.clone(),
-            istio_metrics: false,
-            rules,
-        }
-    };
+pub fn configuration(
+    namespace: &str,
+    shard: usize,
+    wanted: &Wanted,
+    code: &Value,
+) -> Result<Value, FieldErrors> {
     let mut patches = Vec::new();
     for role in [Role::Source, Role::Destination] {
-        let config = filter(role);
+        let config = filter(shard, role, wanted);
         config.to_json()?;
         let name = &config.name;
         patches.push(json!({
@@ -100,9 +106,12 @@ pub fn configuration(namespace: &str, wanted: &Wanted, code: &Value) -> Result<V
             },
         }));
     }
+    let (label, value) = MANAGED_BY;
+    let name = of_shard(CONFIGURATION, shard);
     let object = json!({
         "apiVersion": API, "kind": "EnvoyFilter",
-        "metadata": {"name": CONFIGURATION, "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace, "labels": {label: value},
+            "annotations": {GENERATION: wanted.generation.to_string()}},
         "spec": {"configPatches": patches},
     });
     // The API server takes the whole, in which the text of each is quoted.
@@ -110,9 +119,59 @@ pub fn configuration(namespace: &str, wanted: &Wanted, code: &Value) -> Result<V
     match bytes <= MAX_CONFIG {
         true => Ok(object),
         false => Err(FieldErrors(vec![FieldError {
-            path: format!("EnvoyFilter {namespace}/{CONFIGURATION}"),
+            path: format!("EnvoyFilter {namespace}/{name}"),
             message: format!("has {bytes} bytes, expected at most {MAX_CONFIG}"),
         }])),
+    }
+}
+
+/// What one filter is told. Where requests come in, it is told of the versions alone.
+fn filter(shard: usize, role: Role, wanted: &Wanted) -> FilterConfig {
+    let (name, rules, pods) = match role {
+        Role::Source => (SOURCE, wanted.rules.clone(), Vec::new()),
+        Role::Destination => (DESTINATION, Vec::new(), versions(&wanted.rules)),
+    };
+    FilterConfig {
+        version: VERSION,
+        generation: wanted.generation,
+        name: of_shard(name, shard),
+        role,
+        proxy: Proxy::default(),
+        pods,
+        after_another: shard > 0,
+        istio_metrics: false,
+        rules,
+    }
+}
+
+pub(super) fn versions(rules: &[Rule]) -> Vec<VersionOfPods> {
+    let all = rules.iter().flat_map(Rule::versions);
+    let all = all.map(|(namespace, pod)| VersionOfPods {
+        namespace: namespace.to_string(),
+        pod,
+    });
+    all.collect()
+}
+
+/// What a [`configuration`] says. One that somebody else wrote, or changed beyond reading, says
+/// nothing.
+pub fn read(object: &Value) -> Wanted {
+    let generation = &object["metadata"]["annotations"][GENERATION];
+    let generation = generation.as_str().and_then(|text| text.parse().ok());
+    let patches = object["spec"]["configPatches"].as_array();
+    let texts = patches.into_iter().flatten().filter_map(|patch| {
+        let plugin = &patch["patch"]["value"]["typed_config"]["config"];
+        plugin["configuration"]["value"].as_str()
+    });
+    let configs = texts.filter_map(|text| FilterConfig::from_json(text.as_bytes()).ok());
+    let source = configs
+        .into_iter()
+        .find(|config| config.role == Role::Source);
+    let shown = source.as_ref().map_or(0, |config| config.generation);
+    Wanted {
+        // Whichever is higher: proxies may have been shown it.
+        generation: generation.unwrap_or(0).max(shown),
+        rules: source.map(|config| config.rules).unwrap_or_default(),
     }
 }
 
@@ -126,26 +185,6 @@ pub fn code_at(controller: &str) -> Value {
     }})
 }
 
-/// The VirtualService that follows the filter's header, for a Rollout that names none: it never
-/// changes. None if the Rollout names no canary Service, for then there is nowhere to go.
-pub fn virtual_service(plan: &Plan) -> Option<Value> {
-    let stable = plan.stable_service.as_deref()?;
-    let canary = plan.canary_service.as_deref()?;
-    let route = |host: &str| json!([{"destination": {"host": host}}]);
-    Some(json!({
-        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-        "metadata": {"name": format!("serin-{}", plan.name), "namespace": plan.namespace},
-        "spec": {"hosts": [stable], "http": [
-            {
-                "name": "serin-canary",
-                "match": [{"headers": {VARIANT_HEADER: {"exact": Variant::Canary.as_str()}}}],
-                "route": route(canary),
-            },
-            {"name": "serin-stable", "route": route(stable)},
-        ]},
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,12 +195,9 @@ mod tests {
             "stable": "a",
             "canary": {"revision": "b", "weightBp": 100, "salt": "web/shop/b"},
         });
-        let pod = json!({"namespace": "web", "pod": {
-            "rollout": "shop", "revision": "b", "variant": "canary", "service": "shop"}});
         Wanted {
             generation: 7,
             rules: vec![serde_json::from_value(rule).expect("a rule")],
-            pods: vec![serde_json::from_value(pod).expect("a version")],
         }
     }
 
@@ -176,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_place_lets_everything_through_until_there_is_a_configuration() {
-        let object = place("istio-system");
+        let object = place("istio-system", 0);
         let names: Vec<&str> = configs(&object).iter().map(|(name, _)| *name).collect();
         assert_eq!(names, [SOURCE, SOURCE, DESTINATION]);
         for (_, value) in configs(&object) {
@@ -192,7 +228,7 @@ mod tests {
     #[test]
     fn a_configuration_is_for_all_proxies_and_pinned_to_the_module() {
         let code = code_at("http://serin.serin-system:8090");
-        let object = configuration("istio-system", &wanted(), &code).expect("an object");
+        let object = configuration("istio-system", 0, &wanted(), &code).expect("an object");
         let found = configs(&object);
         assert_eq!(found.len(), 2);
         for (name, value) in found {
@@ -206,14 +242,44 @@ mod tests {
             let text = plugin["configuration"]["value"].as_str().expect("a text");
             let config = FilterConfig::from_json(text.as_bytes()).expect("is accepted");
             assert_eq!((&*config.name, config.generation), (name, 7));
-            assert!(config.proxy.is_unnamed() && config.pods.len() == 1);
-            assert_eq!(config.rules.len(), usize::from(name == SOURCE));
+            let is_source = name == SOURCE;
+            assert!(config.proxy.is_unnamed() && !config.after_another);
+            assert_eq!(config.rules.len(), usize::from(is_source));
+            assert_eq!(config.pods.len(), if is_source { 0 } else { 2 });
         }
+        assert_eq!(read(&object), wanted());
+    }
+
+    #[test]
+    fn another_shard_has_names_of_its_own_and_stands_behind() {
+        let object = configuration("a", 1, &wanted(), &json!({})).expect("an object");
+        assert_eq!(object["metadata"]["name"], "serin-config-2");
+        let names: Vec<&str> = configs(&object).iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["serin-source-2", "serin-destination-2"]);
+        let place = place("a", 1);
+        assert_eq!(place["metadata"]["name"], "serin-filter-2");
+        assert_eq!(place["spec"]["priority"], 1);
+        let (name, value) = configs(&object)[0];
+        let text = &value["typed_config"]["config"]["configuration"]["value"];
+        let text = text.as_str().expect("a text");
+        let config = FilterConfig::from_json(text.as_bytes()).expect("is accepted");
+        assert!(config.after_another && config.name == name);
+    }
+
+    #[test]
+    fn what_is_no_configuration_says_nothing() {
+        assert_eq!(read(&json!({})), Wanted::default());
+        let rest = Wanted {
+            generation: 9,
+            rules: Vec::new(),
+        };
+        let object = configuration("a", 0, &rest, &json!({})).expect("an object");
+        assert_eq!(read(&object), rest);
     }
 
     #[test]
     fn at_rest_there_is_no_module() {
-        let object = configuration("a", &Wanted::default(), &json!({})).expect("an object");
+        let object = configuration("a", 0, &Wanted::default(), &json!({})).expect("an object");
         for (_, value) in configs(&object) {
             let kind = value["typed_config"]["@type"].as_str().expect("a type");
             assert!(kind.ends_with("rbac.v3.RBAC"), "{kind}");
@@ -224,7 +290,7 @@ mod tests {
     fn what_the_filter_would_refuse_is_refused_here() {
         let mut wanted = wanted();
         wanted.rules[0].hosts = vec!["SHOP".into()];
-        let refused = configuration("a", &wanted, &json!({})).expect_err("is refused");
+        let refused = configuration("a", 0, &wanted, &json!({})).expect_err("is refused");
         assert!(
             refused.to_string().contains("rules[0].hosts[0]"),
             "{refused}"

@@ -1,5 +1,7 @@
 //! Prometheus: a query in, the values of its series out.
 
+use std::collections::BTreeMap;
+
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -13,6 +15,12 @@ mod trouble;
 
 /// An answer of many thousand series is a mistake in the query, and must not fill the memory.
 const LARGEST_ANSWER: usize = 16 << 20;
+
+/// The labels of a series.
+pub type Labels = BTreeMap<String, String>;
+
+/// A series with its value.
+pub type Series = (Labels, f64);
 
 /// What [`measure`] asks addresses with http by.
 ///
@@ -37,10 +45,34 @@ pub async fn measure(
     query: &PrometheusQuery,
     now: Timestamp,
 ) -> Result<Outcome, String> {
+    answered(client, query, now, answer::read).await
+}
+
+/// Asks Prometheus for a query's series at `now`, with their labels and values, as [`measure`] does.
+///
+/// # Errors
+/// As those of [`measure`].
+pub async fn series(
+    client: &Client,
+    query: &PrometheusQuery,
+    now: Timestamp,
+) -> Result<Vec<Series>, String> {
+    answered(client, query, now, answer::series).await
+}
+
+async fn answered<T>(
+    client: &Client,
+    query: &PrometheusQuery,
+    now: Timestamp,
+    read: fn(StatusCode, &[u8]) -> Result<T, String>,
+) -> Result<T, String> {
     let address = query.address.as_deref().ok_or(
         "no address of Prometheus (give one in provider.prometheus.address or to the controller)",
     )?;
-    let asked = ask(client, query, address, now);
+    let asked = async {
+        let (status, body) = ask(client, query, address, now).await?;
+        read(status, &body)
+    };
     let answered = match tokio::time::timeout(query.timeout, asked).await {
         Ok(answered) => answered,
         Err(_) => Err(format!("no answer within {:?}", query.timeout)),
@@ -56,7 +88,7 @@ async fn ask(
     query: &PrometheusQuery,
     address: &str,
     now: Timestamp,
-) -> Result<Outcome, String> {
+) -> Result<(StatusCode, Vec<u8>), String> {
     let url = url(query, address, now)?;
     let trusting = trusting(client, query, &url)?;
     let client = &trusting;
@@ -65,9 +97,7 @@ async fn ask(
     if [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED].contains(&response.status()) {
         response = send(request(client, query, Method::GET, &url)).await?;
     }
-    let status = response.status();
-    let body = body(response).await?;
-    answer::read(status, &body)
+    Ok((response.status(), body(response).await?))
 }
 
 /// The URL of a GET; a POST sends its query part as the body.

@@ -58,21 +58,10 @@ pub struct DestinationRuleRef {
 /// Reads `istio`.
 pub(super) fn read(istio: &Field<'_>) -> Option<IstioRouter> {
     istio.only(&["virtualService", "virtualServices", "destinationRule"]);
-    let virtual_services = match (
-        istio.optional("virtualService"),
-        istio.optional("virtualServices"),
-    ) {
-        (Some(one), None) => virtual_service(&one).map(|one| vec![one]),
-        (None, Some(many)) => virtual_services(&many),
-        (Some(_), Some(many)) => {
-            many.refuse("stands beside virtualService, expected one of them");
-            None
-        }
-        (None, None) => {
-            istio.refuse("names no VirtualService, expected virtualService or virtualServices");
-            None
-        }
-    };
+    let virtual_services = one_or_many(istio, virtual_service);
+    if virtual_services.as_ref().is_some_and(Vec::is_empty) {
+        istio.refuse("names no VirtualService, expected virtualService or virtualServices");
+    }
     let destination_rule = match istio.optional("destinationRule") {
         Some(rule) => destination_rule(&rule).map(Some),
         None => Some(None),
@@ -83,13 +72,47 @@ pub(super) fn read(istio: &Field<'_>) -> Option<IstioRouter> {
     })
 }
 
-fn virtual_services(many: &Field<'_>) -> Option<Vec<VirtualServiceRef>> {
-    let items = many.list();
-    if items.is_empty() {
-        many.expected("at least one VirtualService");
+/// `virtualService`, or all of `virtualServices`; empty if there is neither.
+fn one_or_many(
+    router: &Field<'_>,
+    read: impl Fn(&Field<'_>) -> Option<VirtualServiceRef>,
+) -> Option<Vec<VirtualServiceRef>> {
+    match (
+        router.optional("virtualService"),
+        router.optional("virtualServices"),
+    ) {
+        (Some(one), None) => read(&one).map(|one| vec![one]),
+        (None, Some(many)) => {
+            let items = many.list();
+            if items.is_empty() {
+                many.expected("at least one VirtualService");
+                return None;
+            }
+            let read: Vec<_> = items.iter().map(read).collect();
+            read.into_iter().collect()
+        }
+        (Some(_), Some(many)) => {
+            many.refuse("stands beside virtualService, expected one of them");
+            None
+        }
+        (None, None) => Some(Vec::new()),
     }
-    let read: Vec<_> = items.iter().map(virtual_service).collect();
-    read.into_iter().collect()
+}
+
+/// The same where all routes are meant.
+pub(super) fn named(router: &Field<'_>) -> Option<Vec<VirtualServiceRef>> {
+    one_or_many(router, |service| {
+        service.only(&["name"]);
+        let name = service.required("name", "a VirtualService's name")?;
+        let (name, namespace) = name_and_namespace(&name)?;
+        Some(VirtualServiceRef {
+            name,
+            namespace,
+            routes: Vec::new(),
+            tls_routes: Vec::new(),
+            tcp_routes: Vec::new(),
+        })
+    })
 }
 
 fn virtual_service(service: &Field<'_>) -> Option<VirtualServiceRef> {

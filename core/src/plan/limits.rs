@@ -139,6 +139,7 @@ fn rule(hosts: &[String], sticky: &[StickyKey], routes: &[HeaderRoute]) -> Rule 
         namespace: named("namespace"),
         service: named("service"),
         hosts: hosts.to_vec(),
+        names: Vec::new(),
         stable: named("stable"),
         canary: Some(Canary {
             revision: named("canary"),
@@ -163,6 +164,7 @@ fn config(rules: Vec<Rule>) -> FilterConfig {
             namespace: named("plan"),
             pod: None,
         },
+        after_another: false,
         istio_metrics: false,
         rules,
     }

@@ -101,7 +101,9 @@ fn max_weight(routing: &Field<'_>, istio: bool) -> Option<u32> {
 fn wasm_router(plugins: &Field<'_>) -> Option<Router> {
     plugins.only(&[WASM_PLUGIN]);
     let wasm = plugins.required(WASM_PLUGIN, "an object, which may be empty")?;
-    wasm.only(&["hosts", "sticky", "routes", "gateways", "proxies"]);
+    const VIRTUAL_SERVICES: [&str; 2] = ["virtualService", "virtualServices"];
+    let known = ["hosts", "sticky", "routes", "gateways", "proxies"];
+    wasm.only(&[&known[..], &VIRTUAL_SERVICES].concat());
     for name in ["gateways", "proxies"] {
         if let Some(found) = wasm.optional(name) {
             found.refuse("is not supported yet, expected it to be absent");
@@ -120,10 +122,12 @@ fn wasm_router(plugins: &Field<'_>) -> Option<Router> {
         .iter()
         .map(matches::rich_route)
         .collect::<Option<Vec<_>>>();
+    let virtual_services = istio::named(&wasm);
     Some(Router::Wasm(WasmRouter {
         hosts: hosts?,
         sticky: sticky?,
         routes: routes?,
+        virtual_services: virtual_services?,
     }))
 }
 
@@ -152,6 +156,21 @@ pub(super) fn managed(listed: &[String], steps: &[Step], notices: &mut Vec<Strin
         }
     }
     names
+}
+
+/// A VirtualService of the user's is never written, so no copies can be made there.
+pub(super) fn refuse_mirrors(wasm: &WasmRouter, steps: &[Step], canary: &Field<'_>) {
+    let mirror = steps.iter().find_map(|step| match step {
+        Step::AddMirrorRoute(route) => Some(&route.name),
+        _ => None,
+    });
+    if let (Some(name), false) = (mirror, wasm.virtual_services.is_empty()) {
+        canary.refuse(format_args!(
+            "has a step setMirrorRoute {name:?}, and {WASM_PLUGIN} names a VirtualService, which is \
+             never written, expected no setMirrorRoute, or no virtualService (the controller then \
+             has one of its own)"
+        ));
+    }
 }
 
 /// A managed route that `serin/wasm` describes has those matches in place of the step's.

@@ -64,11 +64,7 @@ fn one(step: &Field<'_>, around: Around) -> Option<Step> {
             routed(&route, around).and_then(|matcher| header_route(&route, matcher))
         }
         ("setMirrorRoute", Some(route)) => {
-            let matcher = routed(&route, around)?;
-            if matcher == Matcher::Filter {
-                route.refuse("is not possible with the filter, expected router istio");
-                return None;
-            }
+            routed(&route, around)?;
             mirror::read(&route)
         }
         ("setCanaryScale", Some(scale)) => {

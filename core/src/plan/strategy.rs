@@ -79,6 +79,7 @@ pub(super) fn read(spec: &Field<'_>, has_replicas: bool) -> Option<Strategy> {
     let managed_routes = routing::managed(&routing.managed, &steps, &mut notices);
     if let Router::Wasm(wasm) = &routing.router {
         routing::use_richer_matches(wasm, &mut steps, &canary, &mut notices);
+        routing::refuse_mirrors(wasm, &steps, &canary);
     }
     Some(Strategy {
         services: services?,

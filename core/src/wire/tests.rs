@@ -263,3 +263,79 @@ fn pods_are_told_apart_by_those_who_are_not_named_alone() {
     );
     assert!(told.contains("pods[0].pod.revision: is \"a b\""), "{told}");
 }
+
+#[test]
+fn a_services_name_stands_for_all_its_forms() {
+    let mut config = sound();
+    config["proxy"].take();
+    config.as_object_mut().unwrap().remove("proxy");
+    config["rules"][0]["hosts"] = json!(["pay.example.com"]);
+    config["rules"][0]["names"] = json!(["checkout"]);
+    let config = FilterConfig::from_json(config.to_string().as_bytes()).unwrap();
+    let hosts = |namespace: &str| {
+        let node = Node {
+            namespace: namespace.into(),
+            ..Node::default()
+        };
+        let FilterConfig { mut rules, .. } = config.clone().at(&node);
+        rules.remove(0).hosts
+    };
+    let everywhere = [
+        "checkout.shop",
+        "checkout.shop.svc",
+        "checkout.shop.svc.cluster.local",
+        "pay.example.com",
+    ];
+    assert_eq!(hosts("edge"), everywhere);
+    assert_eq!(hosts("shop")[0], "checkout");
+    assert_eq!(hosts("shop")[1..], everywhere);
+}
+
+#[test]
+fn the_same_name_in_two_namespaces_is_two_services() {
+    let mut config = sound();
+    config.as_object_mut().unwrap().remove("proxy");
+    config["rules"][0]["hosts"] = json!([]);
+    config["rules"][0]["names"] = json!(["checkout"]);
+    let mut other = config["rules"][0].clone();
+    other["namespace"] = json!("lab");
+    config["rules"].as_array_mut().unwrap().push(other);
+    let config = FilterConfig::from_json(config.to_string().as_bytes()).unwrap();
+    let node = Node {
+        namespace: "lab".into(),
+        ..Node::default()
+    };
+    let rules = config.at(&node).rules;
+    let has = |rule: &Rule| rule.hosts.iter().any(|host| host == "checkout");
+    assert_eq!((has(&rules[0]), has(&rules[1])), (false, true));
+}
+
+#[test]
+fn a_form_of_a_service_is_nobody_elses_host() {
+    let mut config = sound();
+    let mut other = config["rules"][0].clone();
+    other["hosts"] = json!([]);
+    other["names"] = json!(["checkout"]);
+    config["rules"].as_array_mut().unwrap().push(other);
+    let said = FilterConfig::from_json(config.to_string().as_bytes()).unwrap_err();
+    assert_eq!(
+        said.0[0].to_string(),
+        "rules[1].names[0]: is \"checkout.shop.svc.cluster.local\", expected a host that rules[0] \
+         does not name"
+    );
+}
+
+#[test]
+fn rules_tell_a_proxy_whose_pod_is_its_own() {
+    let mut config = sound();
+    config.as_object_mut().unwrap().remove("proxy");
+    let config = FilterConfig::from_json(config.to_string().as_bytes()).unwrap();
+    let node = Node {
+        workload: "checkout".into(),
+        namespace: "shop".into(),
+        revision: "bbb".into(),
+    };
+    let proxy = config.at(&node).proxy;
+    assert_eq!(proxy.workload, "checkout-canary");
+    assert_eq!(proxy.pod.map(|pod| pod.variant), Some(Variant::Canary));
+}

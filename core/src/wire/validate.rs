@@ -4,12 +4,16 @@ use super::{
     AllOf, Canary, FilterConfig, HeaderRoute, MAX_ALL, MAX_ANY, MAX_CONDITIONS, MAX_HOST,
     MAX_HOSTS, MAX_LABEL, MAX_NAME, MAX_PODS, MAX_REGEX, MAX_REGEXES, MAX_ROUTES, MAX_RULES,
     MAX_SALT, MAX_STICKY, MAX_VALUE, Pod, Role, Rule, StickyKey, Subject, Test, VARIANT_HEADER,
-    VERSION, WEIGHT_ALL,
+    VERSION, WEIGHT_ALL, dns_forms,
 };
 use crate::field::{FieldErrors, Report};
 use crate::route::Pattern;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Debug;
+
+/// How many hosts a Service's name stands for.
+const FORMS: usize = 4;
 
 /// All that is wrong with `config`.
 pub(super) fn validate(config: &FilterConfig) -> Result<(), FieldErrors> {
@@ -22,7 +26,9 @@ pub(super) fn validate(config: &FilterConfig) -> Result<(), FieldErrors> {
 #[derive(Default)]
 struct Check<'a> {
     report: Report,
-    hosts: HashMap<&'a str, usize>,
+    hosts: HashMap<Cow<'a, str>, usize>,
+    /// Services' names alone, by their namespaces.
+    names: HashMap<(&'a str, &'a str), usize>,
     conditions: usize,
     regexes: usize,
 }
@@ -55,7 +61,10 @@ impl<'a> Check<'a> {
             self.report.add("rules", message);
         }
         self.at_most("rules", config.rules.len(), MAX_RULES);
-        let hosts = config.rules.iter().map(|rule| rule.hosts.len()).sum();
+        let hosts = config.rules.iter();
+        let hosts = hosts
+            .map(|rule| rule.hosts.len() + rule.names.len() * FORMS)
+            .sum();
         self.at_most("rules[].hosts", hosts, MAX_HOSTS);
         for (i, rule) in config.rules.iter().enumerate() {
             self.rule(&format!("rules[{i}]"), i, rule);
@@ -84,27 +93,43 @@ impl<'a> Check<'a> {
         self.label(&format!("{path}.namespace"), &rule.namespace, MAX_NAME);
         self.label(&format!("{path}.service"), &rule.service, MAX_NAME);
         self.label(&format!("{path}.stable"), &rule.stable, MAX_NAME);
-        if rule.hosts.is_empty() {
+        if rule.hosts.is_empty() && rule.names.is_empty() {
             let message = "is empty, expected at least one host";
             self.report.add(format_args!("{path}.hosts"), message);
         }
         for (i, host) in rule.hosts.iter().enumerate() {
-            self.host(&format!("{path}.hosts[{i}]"), index, host);
+            self.host(&format!("{path}.hosts[{i}]"), index, host.into());
+        }
+        for (i, name) in rule.names.iter().enumerate() {
+            self.name(&format!("{path}.names[{i}]"), index, rule, name);
         }
         if let Some(canary) = &rule.canary {
             self.canary(&format!("{path}.canary"), canary);
         }
     }
 
-    fn host(&mut self, path: &str, rule: usize, host: &'a str) {
-        if !is_host(host) {
+    fn name(&mut self, path: &str, index: usize, rule: &'a Rule, name: &'a str) {
+        if let Some(other) = self.names.insert((&rule.namespace, name), index) {
+            let accepted = format!("a Service that rules[{other}] does not name");
+            self.expected(path, name, &accepted);
+            return;
+        }
+        let [_, long @ ..] = dns_forms(name, &rule.namespace);
+        for host in long {
+            self.host(path, index, host.into());
+        }
+    }
+
+    fn host(&mut self, path: &str, rule: usize, host: Cow<'a, str>) {
+        if !is_host(&host) {
             let accepted = "a host name in lower case without port, at most 253 characters";
-            self.expected(path, host, accepted);
+            self.expected(path, &host, accepted);
         }
-        if let Some(other) = self.hosts.insert(host, rule) {
+        if let Some(other) = self.hosts.get(&host) {
             let accepted = format!("a host that rules[{other}] does not name");
-            self.expected(path, host, &accepted);
+            self.expected(path, &host, &accepted);
         }
+        self.hosts.insert(host, rule);
     }
 
     fn canary(&mut self, path: &str, canary: &Canary) {

@@ -38,6 +38,7 @@ fn rule(name: &str, hosts: Vec<String>) -> Rule {
         namespace: "default".to_string(),
         service: name.to_string(),
         hosts,
+        names: Vec::new(),
         stable: "6d5f8c9b7d".to_string(),
         canary: Some(Canary {
             revision: "7c4b9d8f66".to_string(),
@@ -61,6 +62,7 @@ fn config(rules: Vec<Rule>, istio_metrics: bool) -> FilterConfig {
             namespace: "default".to_string(),
             pod: None,
         },
+        after_another: false,
         istio_metrics,
         rules,
     }

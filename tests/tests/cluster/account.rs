@@ -15,8 +15,9 @@ pub(crate) async fn token(cluster: &Cluster) -> String {
     cluster.token_for("serin", "serin").await
 }
 
-/// Lets it keep a Lease in this namespace, as it may in its own.
-pub(crate) async fn allow_lease(cluster: &Cluster, namespace: &str) {
+/// Lets it keep a Lease in this namespace, as it may in its own, and tell the proxies here, as it may
+/// tell those of the mesh in Istio's root namespace.
+pub(crate) async fn allow_own(cluster: &Cluster, namespace: &str) {
     for mut document in documents() {
         let kind = document["kind"].as_str().unwrap_or_default();
         if ["Role", "RoleBinding"].contains(&kind) {

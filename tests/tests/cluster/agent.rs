@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use serin::mesh::objects::{self, Wanted};
+use serin::mesh::routes;
 use serin_core::metric::{DURATION, GENERATION, HOST_ERRORS, LABEL_OVERFLOW, REQUESTS};
 use serin_core::plan::Plan;
 use serin_core::revision::HASH_LABEL;
@@ -17,7 +18,7 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use crate::account::{allow_lease, token};
+use crate::account::{allow_own, token};
 use crate::mesh::{Mesh, for_a_second, in_flight, listeners_changed, rollout, until};
 use crate::shop::{PATIENCE, app, until_ready};
 use crate::trial::trials;
@@ -126,7 +127,7 @@ async fn a_sidecar_in_front_of_a_pod_counts_its_version(cluster: &Cluster) {
         "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
         "metadata": {"name": "plain"}, "spec": {"mtls": {"mode": "DISABLE"}},
     });
-    for object in [sidecar, plain, objects::place(&namespace)] {
+    for object in [sidecar, plain, objects::place(&namespace, 0)] {
         cluster.apply(&object.to_string(), &namespace).await;
     }
     let labels = [(HASH_LABEL, "two")];
@@ -139,10 +140,7 @@ async fn a_sidecar_in_front_of_a_pod_counts_its_version(cluster: &Cluster) {
         namespace: namespace.clone(),
         code: objects::code_at(&url),
     };
-    let mut wanted = in_flight(&namespace, 2, 0);
-    let two = json!({"namespace": namespace, "pod": {
-        "rollout": "shop", "revision": "two", "variant": "canary", "service": "shop"}});
-    wanted.pods = vec![serde_json::from_value(two).expect("a version")];
+    let wanted = in_flight(&namespace, 2, 0);
     mesh.tell(&wanted).await;
     let generation = format!(r#"{GENERATION}{{config="serin-destination"}}"#);
     until_told(&pod, &[&generation]).await;
@@ -193,8 +191,8 @@ impl<'c> Shop<'c> {
             cluster.apply(&app(name, version, 1), &namespace).await;
         }
         let plan = Plan::parse(&rollout(), &namespace).expect("a plan");
-        let for_callers = objects::virtual_service(&plan).expect("two Services");
-        let place = objects::place(&namespace);
+        let for_callers = routes::own(&plan).expect("two Services");
+        let place = objects::place(&namespace, 0);
         for object in [for_callers, gateway(&namespace), for_the_door(), place] {
             cluster.apply(&object.to_string(), &namespace).await;
         }
@@ -220,7 +218,7 @@ impl<'c> Shop<'c> {
 
 /// A controller that answers on the network of the proxies, and its URL.
 async fn controller(cluster: &Cluster, namespace: &str) -> (Process, String) {
-    allow_lease(cluster, namespace).await;
+    allow_own(cluster, namespace).await;
     let kubeconfig = cluster.kubeconfig_of(&token(cluster).await);
     let kubeconfig = kubeconfig.display().to_string();
     let listen = format!("{NODE}:0");

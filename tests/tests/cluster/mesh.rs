@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use serin::mesh::objects::{self, CONFIGURATION, PLACE, SOURCE, Wanted};
+use serin::mesh::routes;
 use serin_core::plan::Plan;
 use serin_tests::cluster::proxy::Proxy;
 use serin_tests::cluster::traffic::{Outcome, Traffic};
@@ -23,10 +24,10 @@ async fn the_filter_routes_where_istiod_distributes_it(cluster: &Cluster) {
         .await;
     until_ready(cluster, &namespace, 2).await;
     let plan = Plan::parse(&rollout(), &namespace).expect("a plan");
-    let static_routes = objects::virtual_service(&plan).expect("two Services");
+    let static_routes = routes::own(&plan).expect("two Services");
     cluster.apply(&static_routes.to_string(), &namespace).await;
     // In a namespace of its own it is for the proxies there; the mesh's is Istio's root namespace.
-    let place = objects::place(&namespace);
+    let place = objects::place(&namespace, 0);
     cluster.apply(&place.to_string(), &namespace).await;
     let module = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(module.path(), serin_filter_module::MODULE).expect("the module");
@@ -145,14 +146,13 @@ pub(crate) fn in_flight(namespace: &str, generation: u64, weight_bp: u16) -> Wan
     let any = json!([{"all": [{"on": {"header": "x-canary"}, "is": {"exact": "true"}}]}]);
     let rule = json!({
         "rollout": "shop", "namespace": namespace, "service": "shop",
-        "hosts": serin::mesh::dns_forms("shop", namespace), "stable": "one",
+        "names": ["shop"], "stable": "one",
         "canary": {"revision": "two", "weightBp": weight_bp, "salt": "shop",
             "sticky": [{"header": "x-user-id"}], "routes": [{"name": "beta", "any": any}]},
     });
     Wanted {
         generation,
         rules: vec![serde_json::from_value(rule).expect("a rule")],
-        pods: Vec::new(),
     }
 }
 
@@ -165,7 +165,7 @@ pub(crate) struct Mesh<'c> {
 
 impl Mesh<'_> {
     pub(crate) async fn tell(&self, wanted: &Wanted) {
-        let object = objects::configuration(&self.namespace, wanted, &self.code);
+        let object = objects::configuration(&self.namespace, 0, wanted, &self.code);
         let object = object.expect("is within the limits").to_string();
         self.cluster.apply(&object, &self.namespace).await;
     }

@@ -1,6 +1,7 @@
 //! Whole releases by `serin controller`, with traffic through proxies that istiod configures, and
 //! driven with the plugin that users of Argo Rollouts know.
 
+mod by_filter;
 mod contended;
 mod controller;
 mod flow;
@@ -17,6 +18,7 @@ mod workloads;
 
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
     let modules = [
+        by_filter::trials(),
         flow::trials(),
         lease::trials(),
         metrics::trials(),

@@ -231,3 +231,36 @@ fn a_routed_request_costs_five_host_calls_and_a_stable_one_four() {
     assert_eq!(count(10_000), 5);
     assert_eq!(count(0), 4);
 }
+
+/// The configuration of this generation, with this much for the canary.
+fn generation(number: u64, weight_bp: u16) -> String {
+    config(json!({"weightBp": weight_bp}))
+        .replace("\"generation\":1", &format!("\"generation\":{number}"))
+}
+
+#[test]
+fn an_older_configuration_that_arrives_late_does_not_come_into_force() {
+    let (mut proxy, newest) = Proxy::with(&generation(5, 0));
+    let late = proxy.configure(generation(4, 10_000).as_bytes());
+    let late = late.expect("is taken");
+    for root in [newest, late] {
+        let seen = proxy.send(root, get("checkout.shop", "/", &[]));
+        assert_eq!(value(&seen, HEADER), None);
+    }
+    let next = proxy.configure(generation(6, 10_000).as_bytes());
+    let seen = proxy.send(next.expect("is taken"), get("checkout.shop", "/", &[]));
+    assert_eq!(value(&seen, HEADER), Some(&b"canary"[..]));
+}
+
+#[test]
+fn what_the_filter_before_this_one_wrote_stays_where_no_rule_is_about_it() {
+    let second = |host: &str, sent: &[(&str, &str)]| {
+        let config = config(json!({})).replace("\"role\"", "\"afterAnother\":true,\"role\"");
+        let (mut proxy, root) = Proxy::with(&config);
+        let seen = proxy.send(root, get(host, "/", sent));
+        value(&seen, HEADER).map(<[u8]>::to_vec)
+    };
+    let sent = [(HEADER, "canary")];
+    assert_eq!(second("elsewhere", &sent), Some(b"canary".to_vec()));
+    assert_eq!(second("checkout.shop", &sent), None);
+}

@@ -2,7 +2,6 @@
 //! one that waits for an answer keeps no other waiting.
 
 use std::collections::{HashMap, HashSet};
-use std::env;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -20,18 +19,17 @@ use crate::cluster::Scope;
 use crate::cluster::backoff::backoff;
 use crate::cluster::metrics::{Key, Metrics, key};
 use crate::cluster::reconcile::INSTANCE_ID;
-use crate::provider::prometheus;
-
-/// Names the Prometheus of metrics that name none, as Argo Rollouts does.
-const ADDRESS: &str = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS";
+use crate::provider::prometheus::client as client_of_prometheus;
 
 /// Measures the runs of a scope until `stop` ends, or this is dropped: nothing goes on after that.
+/// `prometheus` is asked by metrics that name none.
 ///
 /// # Errors
 /// If providers cannot be asked from here at all.
 pub async fn run(
     client: Client,
     scope: Scope,
+    prometheus: Option<String>,
     metrics: Metrics,
     stop: impl Future<Output = ()>,
 ) -> reqwest::Result<()> {
@@ -46,8 +44,8 @@ pub async fn run(
     let mut runs = Runs {
         context: Arc::new(Context {
             client,
-            http: prometheus::client()?,
-            prometheus: env::var(ADDRESS).ok().filter(|address| !address.is_empty()),
+            http: client_of_prometheus()?,
+            prometheus,
             metrics,
         }),
         told: HashMap::new(),

@@ -208,7 +208,7 @@ fn header_match(all_of: &AllOf) -> Option<Value> {
 }
 
 /// Its requests are answered as those of the user's route.
-fn mirror_route(route: &MirrorRoute, user: &Value, canary: &Value) -> Value {
+pub(super) fn mirror_route(route: &MirrorRoute, user: &Value, canary: &Value) -> Value {
     // The last two are older names of the one before.
     const OWN: [&str; 6] = [
         "name",

@@ -10,7 +10,7 @@ use serin_core::wire::{
 };
 
 use crate::manifest::Key;
-use crate::mesh;
+use crate::mesh::{self, Names};
 
 /// Istio's gateways are workloads with a name and a namespace; so is this one.
 const GATEWAY_WORKLOAD: &str = "serin-gateway";
@@ -110,7 +110,7 @@ impl Turn {
 impl Routed {
     /// The hosts that it asks for in this turn.
     fn names(&self, turn: Turn) -> Vec<String> {
-        let forms = |name: &String| mesh::dns_forms(name, &self.key.namespace);
+        let forms = |name: &String| mesh::dns_forms(name, &self.key.namespace).to_vec();
         match turn {
             Turn::Service => self.stable_service.iter().flat_map(forms).collect(),
             Turn::CanaryService => self.canary_service.iter().flat_map(forms).collect(),
@@ -190,6 +190,7 @@ impl Mesh {
                 namespace: GATEWAY_NAMESPACE.to_string(),
                 pod: None,
             },
+            after_another: false,
             istio_metrics: true,
             rules: self.rules(None),
             pods: Vec::new(),
@@ -211,6 +212,7 @@ impl Mesh {
             name: set.inbound_name(),
             role: Role::Destination,
             proxy: self.proxy(set),
+            after_another: false,
             istio_metrics: true,
             rules: Vec::new(),
             pods: Vec::new(),
@@ -262,7 +264,12 @@ impl Mesh {
                     traffic,
                     ..
                 } = routed;
-                mesh::rule(key, routed.service(), hosts, sticky, traffic)
+                let names = Names {
+                    service: routed.service().to_string(),
+                    hosts,
+                    services: Vec::new(),
+                };
+                mesh::rule(key, names, sticky, traffic)
             })
             .collect()
     }

@@ -28,6 +28,8 @@ struct Data {
 #[derive(Deserialize)]
 struct Series {
     #[serde(default)]
+    metric: super::Labels,
+    #[serde(default)]
     value: Option<Sample>,
     #[serde(default)]
     values: Vec<Sample>,
@@ -42,13 +44,8 @@ struct Sample(
 
 /// Reads the body of an answer.
 pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Outcome, String> {
-    let answer: Answer = serde_json::from_slice(body).map_err(|why| {
-        format!("status {status}, and the answer is not Prometheus' ({why}; is the address right?)")
-    })?;
-    if answer.status != "success" {
-        return Err(format!("{}: {}", answer.error_type, answer.error));
-    }
-    let data = answer.data.ok_or("the answer has no data")?;
+    let answer = well(status, body)?;
+    let data = answer.data.ok_or(NO_DATA)?;
     let mut outcome = Outcome::from(reading(data)?);
     if !answer.warnings.is_empty() {
         let all: Vec<String> = answer
@@ -63,8 +60,38 @@ pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
+/// Reads the series of a vector, with their labels.
+pub(super) fn series(status: StatusCode, body: &[u8]) -> Result<Vec<super::Series>, String> {
+    let data = well(status, body)?.data.ok_or(NO_DATA)?;
+    if data.kind != "vector" {
+        return Err(format!("the answer is a {}, expected a vector", data.kind));
+    }
+    let series: Vec<Series> = serde_json::from_value(data.result).map_err(unreadable)?;
+    let series = series.into_iter().map(|one| {
+        let sample = one.value.ok_or("a native histogram is no number")?;
+        Ok((one.metric, number(&sample)?))
+    });
+    series.collect()
+}
+
+const NO_DATA: &str = "the answer has no data";
+
+fn unreadable(why: serde_json::Error) -> String {
+    format!("the answer's result: {why}")
+}
+
+/// An answer that tells of no error.
+fn well(status: StatusCode, body: &[u8]) -> Result<Answer, String> {
+    let answer: Answer = serde_json::from_slice(body).map_err(|why| {
+        format!("status {status}, and the answer is not Prometheus' ({why}; is the address right?)")
+    })?;
+    if answer.status != "success" {
+        return Err(format!("{}: {}", answer.error_type, answer.error));
+    }
+    Ok(answer)
+}
+
 fn reading(data: Data) -> Result<Reading, String> {
-    let unreadable = |why: serde_json::Error| format!("the answer's result: {why}");
     match data.kind.as_str() {
         "scalar" => {
             let sample: Sample = serde_json::from_value(data.result).map_err(unreadable)?;

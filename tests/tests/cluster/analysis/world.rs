@@ -144,6 +144,7 @@ fn measure(cluster: &Cluster, token: &str, scope: &Scope) -> JoinHandle<()> {
     let measuring = analysis::run(
         cluster.client_of(token),
         scope.clone(),
+        None,
         Metrics::default(),
         std::future::pending(),
     );

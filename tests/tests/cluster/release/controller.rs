@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::contended::Contended;
 use super::manifests::all;
-use crate::account::{allow_lease, token};
+use crate::account::{allow_own, token};
 use crate::shop::PATIENCE;
 
 /// A namespace with a controller of its own.
@@ -19,7 +19,7 @@ pub(super) struct World<'c> {
     kubeconfig: PathBuf,
     controller: Process,
     starts: u32,
-    options: &'static [&'static str],
+    options: Vec<String>,
 }
 
 /// A controller that is alone, so nobody need wait for its Lease when it is killed.
@@ -46,6 +46,16 @@ impl<'c> World<'c> {
         World::as_told_by(cluster, prefix, kubeconfig, options).await
     }
 
+    /// In a namespace that is there, with options that depend on what is in it.
+    pub(super) async fn inside(
+        cluster: &'c Cluster,
+        namespace: String,
+        options: Vec<String>,
+    ) -> World<'c> {
+        let kubeconfig = cluster.kubeconfig_of(&token(cluster).await);
+        World::begin(cluster, namespace, kubeconfig, options).await
+    }
+
     /// With one whose writes meet somebody who is faster.
     pub(super) async fn contended(cluster: &'c Cluster, prefix: &str) -> (World<'c>, Contended) {
         let token = token(cluster).await;
@@ -62,9 +72,19 @@ impl<'c> World<'c> {
         options: &'static [&'static str],
     ) -> World<'c> {
         let namespace = cluster.namespace(prefix).await;
+        let options = options.iter().map(ToString::to_string).collect();
+        World::begin(cluster, namespace, kubeconfig, options).await
+    }
+
+    async fn begin(
+        cluster: &'c Cluster,
+        namespace: String,
+        kubeconfig: PathBuf,
+        options: Vec<String>,
+    ) -> World<'c> {
         // Each test has a Lease of its own.
-        allow_lease(cluster, &namespace).await;
-        let controller = serin(cluster, &namespace, 0, &kubeconfig, options).await;
+        allow_own(cluster, &namespace).await;
+        let controller = serin(cluster, &namespace, 0, &kubeconfig, &options).await;
         World {
             cluster,
             namespace,
@@ -101,7 +121,7 @@ impl<'c> World<'c> {
             kubeconfig: cluster.kubeconfig_of(&token(cluster).await),
             controller,
             starts: 0,
-            options: ALONE,
+            options: Vec::new(),
         }
     }
 
@@ -319,7 +339,7 @@ async fn serin(
     namespace: &str,
     starts: u32,
     kubeconfig: &Path,
-    options: &[&str],
+    options: &[String],
 ) -> Process {
     let arguments = [
         "controller",
@@ -329,10 +349,14 @@ async fn serin(
         namespace,
         "--leader-election-namespace",
         namespace,
-        "--listen",
-        "127.0.0.1:0",
     ];
-    let arguments = [&arguments[..], options].concat();
+    let listens = options.iter().any(|option| option.starts_with("--listen"));
+    let listen: &[&str] = match listens {
+        true => &[],
+        false => &["--listen", "127.0.0.1:0"],
+    };
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let arguments = [&arguments[..], listen, &options].concat();
     let program = binary("serin");
     let program = program.to_str().expect("is text");
     let log = log_of(namespace, starts);

@@ -1,0 +1,28 @@
+//! Prometheus is asked about the proxies.
+
+use std::time::Duration;
+
+use serin_core::analysis::PrometheusQuery;
+
+use super::Mesh;
+use crate::clock;
+use crate::provider::prometheus::{self, Series};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Mesh {
+    /// The series of a query's answer, with their values.
+    pub(super) async fn ask(&self, query: &str) -> Result<Vec<Series>, String> {
+        let client = prometheus::client().map_err(|error| error.to_string())?;
+        let query = PrometheusQuery {
+            query: query.to_string(),
+            address: self.settings.prometheus.clone(),
+            timeout: PATIENCE,
+            insecure: false,
+            headers: Vec::new(),
+            basic_auth: None,
+        };
+        prometheus::series(&client, &query, clock::now()).await
+    }
+}
