@@ -45,7 +45,8 @@ pub struct Plan {
     pub replicas: u32,
     /// `spec.paused`.
     pub paused: bool,
-    /// `spec.template` as written, or that of the workload; its hash names the revision.
+    /// `spec.template` as written, or that of the workload, without the name of a version's workload
+    /// that came with it from a ReplicaSet; its hash names the revision.
     pub template: Value,
     /// `spec.selector`, or the workload's where the Rollout has none.
     pub selector: Selector,
@@ -146,6 +147,24 @@ pub struct WasmRouter {
     /// The user's VirtualServices that follow the filter's header; none: the controller has one of
     /// its own. They name no routes.
     pub virtual_services: Vec<VirtualServiceRef>,
+    /// `workloadName`: what Istio calls the workload of the pods.
+    pub workload_name: WorkloadName,
+}
+
+/// What Istio calls the workload of a Rollout's pods in its metrics, by
+/// [`crate::revision::WORKLOAD_LABEL`], which its injector heeds from 1.25 on.
+///
+/// The proxy's own name is what the Telemetry `serin-tags` falls back to. So with `revision` and that
+/// Telemetry stable is `<rollout>-<hash>`, and the canary `<rollout>-canary` as before, since the
+/// filter's name comes first; without that Telemetry the canary is `<rollout>-<hash>` too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkloadName {
+    /// `rollout`: as Istio finds it, which since 1.22 is the Rollout's name for all versions.
+    #[default]
+    Rollout,
+    /// `revision`: `<rollout>-<hash>`, by a label on the pods of ReplicaSets that are made from now
+    /// on. It is no part of the template, so no pod is replaced for it.
+    Revision,
 }
 
 /// One step.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
-use serin_core::plan::{AntiAffinity, Metadata, Plan};
-use serin_core::revision::HASH_LABEL;
+use serin_core::plan::{AntiAffinity, Metadata, Plan, Router, WorkloadName};
+use serin_core::revision::{self, HASH_LABEL, WORKLOAD_LABEL};
 use serin_core::step::SetSeen;
 use serin_core::time::{Timestamp, parse_time};
 
@@ -68,6 +68,12 @@ pub(super) fn object(making: &Making<'_>) -> Value {
     let labels = ensure(&mut template, &["metadata", "labels"]);
     labels.insert(HASH_LABEL.to_string(), json!(making.hash));
     let set_labels = labels.clone();
+    if names_workload(plan) {
+        let workload = revision::workload(&plan.name, making.hash);
+        labels
+            .entry(WORKLOAD_LABEL)
+            .or_insert_with(|| json!(workload));
+    }
     add_role(&mut template, making.role);
     if let (Some(rule), Some(other)) = (&plan.anti_affinity, making.apart_from) {
         keep_apart(&mut template, rule, other);
@@ -95,6 +101,11 @@ pub(super) fn object(making: &Making<'_>) -> Value {
     })
 }
 
+/// Whether pods say which workload they are of, a version each.
+fn names_workload(plan: &Plan) -> bool {
+    matches!(&plan.router, Router::Wasm(wasm) if wasm.workload_name == WorkloadName::Revision)
+}
+
 /// The reference to the Rollout with this uid as the one that controls a ReplicaSet.
 pub(super) fn owner(plan: &Plan, uid: &str) -> Value {
     json!({
@@ -105,7 +116,7 @@ pub(super) fn owner(plan: &Plan, uid: &str) -> Value {
 
 /// The name of a version's ReplicaSet.
 pub(super) fn name(plan: &Plan, hash: &str) -> String {
-    format!("{}-{hash}", plan.name)
+    revision::workload(&plan.name, hash)
 }
 
 /// What pods have for their role, as a ReplicaSet's annotation tells it.
@@ -173,10 +184,11 @@ fn ensure<'v>(value: &'v mut Value, path: &[&str]) -> &'v mut Map<String, Value>
     }
 }
 
-/// A template without what a ReplicaSet's has for itself: the hash, what its pods have for their
-/// role, and whom they keep away from.
+/// A template without what a ReplicaSet's has for itself: the hash, the name of its workload, what
+/// its pods have for their role, and whom they keep away from.
 pub(super) fn bare(set: &Value) -> Value {
     let mut template = set["spec"]["template"].clone();
+    revision::remove_own_workload(&mut template);
     let role = set["metadata"]["annotations"][ROLE].as_str();
     let role: Value = role
         .and_then(|role| serde_json::from_str(role).ok())

@@ -2,7 +2,7 @@
 
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
-use serin_core::revision::HASH_LABEL;
+use serin_core::revision::{self, HASH_LABEL};
 use serin_core::verb::VerbRefusal;
 
 use super::picture::{is_observed, revision_of};
@@ -84,9 +84,11 @@ fn known(revisions: &[(u64, &DynamicObject)]) -> String {
     numbers.collect::<Vec<_>>().join(", ")
 }
 
-/// A ReplicaSet's template as a person would have written it: without the hash in it.
+/// A ReplicaSet's template as a person would have written it: without the hash in it, and without
+/// the name of the version's workload.
 fn written(template: &Value) -> Value {
     let mut template = template.clone();
+    revision::remove_own_workload(&mut template);
     let labels = template.pointer_mut("/metadata/labels");
     if let Some(labels) = labels.and_then(Value::as_object_mut) {
         labels.remove(HASH_LABEL);
@@ -231,7 +233,8 @@ mod tests {
                     "annotations": {"rollout.argoproj.io/revision": number.to_string()}},
                 "spec": {"template": {
                     "metadata": {"creationTimestamp": null,
-                        "labels": {"app": "shop", (HASH_LABEL): "abc"}},
+                        "labels": {"app": "shop", (HASH_LABEL): "abc",
+                            (revision::WORKLOAD_LABEL): "shop-abc"}},
                     "spec": {"containers": [{"name": "app", "fieldOfALaterVersion": [1, null]}]},
                 }},
             });

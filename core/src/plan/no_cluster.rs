@@ -1,7 +1,7 @@
 //! A plan where there is no cluster: what it asks for that only a cluster can do, and the filter in
 //! place of whichever router it names.
 
-use super::{Plan, Router, Step, WasmRouter, limits, scaling};
+use super::{Plan, Router, Step, WasmRouter, WorkloadName, limits, scaling};
 use crate::field::{FieldError, FieldErrors};
 
 impl Plan {
@@ -42,11 +42,14 @@ impl Plan {
         let run_metadata = steps
             .chain(beside)
             .any(|analysis| !analysis.metadata.is_empty());
+        let by_revision = matches!(&self.router,
+            Router::Wasm(wasm) if wasm.workload_name == WorkloadName::Revision);
         let asked = [
             (self.anti_affinity.is_some(), "antiAffinity"),
             (!self.canary_metadata.is_empty(), "canaryMetadata"),
             (!self.stable_metadata.is_empty(), "stableMetadata"),
             (run_metadata, "analysisRunMetadata"),
+            (by_revision, "workloadName"),
         ];
         let asked = asked.into_iter().filter(|(asked, _)| *asked);
         asked

@@ -50,12 +50,14 @@ pub(super) fn read(
     pods.keep_selected(&spec, "canaryMetadata", &strategy.canary_metadata);
     pods.keep_selected(&spec, "stableMetadata", &strategy.stable_metadata);
     let (services, scaling) = (strategy.services, strategy.scaling);
+    let mut template = pods.template.clone();
+    revision::remove_workload_of(&mut template, name.as_deref().unwrap_or_default());
     Some(Plan {
         name: name?,
         namespace: namespace?,
         replicas: u32::try_from(replicas).ok()?,
         paused: flag(&spec, "paused")?,
-        template: pods.template.clone(),
+        template,
         selector: pods.selector,
         workload_ref: workload_ref?,
         restart_at: restart_at?,

@@ -1,6 +1,6 @@
 //! `trafficRouting`: the router, what a weight of everything is called, and the managed routes.
 
-use super::{Router, Step, WasmRouter, istio, matches};
+use super::{Router, Step, WasmRouter, WorkloadName, istio, matches};
 use crate::field::Field;
 use crate::wire::StickyKey;
 
@@ -102,7 +102,14 @@ fn wasm_router(plugins: &Field<'_>) -> Option<Router> {
     plugins.only(&[WASM_PLUGIN]);
     let wasm = plugins.required(WASM_PLUGIN, "an object, which may be empty")?;
     const VIRTUAL_SERVICES: [&str; 2] = ["virtualService", "virtualServices"];
-    let known = ["hosts", "sticky", "routes", "gateways", "proxies"];
+    let known = [
+        "hosts",
+        "sticky",
+        "routes",
+        "workloadName",
+        "gateways",
+        "proxies",
+    ];
     wasm.only(&[&known[..], &VIRTUAL_SERVICES].concat());
     for name in ["gateways", "proxies"] {
         if let Some(found) = wasm.optional(name) {
@@ -123,12 +130,28 @@ fn wasm_router(plugins: &Field<'_>) -> Option<Router> {
         .map(matches::rich_route)
         .collect::<Option<Vec<_>>>();
     let virtual_services = istio::named(&wasm);
+    let workload_name = workload_name(&wasm);
     Some(Router::Wasm(WasmRouter {
         hosts: hosts?,
         sticky: sticky?,
         routes: routes?,
         virtual_services: virtual_services?,
+        workload_name: workload_name?,
     }))
+}
+
+fn workload_name(wasm: &Field<'_>) -> Option<WorkloadName> {
+    let Some(field) = wasm.optional("workloadName") else {
+        return Some(WorkloadName::default());
+    };
+    match field.value().as_str() {
+        Some("rollout") => Some(WorkloadName::Rollout),
+        Some("revision") => Some(WorkloadName::Revision),
+        _ => {
+            field.expected("rollout or revision");
+            None
+        }
+    }
 }
 
 fn sticky_key(key: &Field<'_>) -> Option<StickyKey> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::revision::{self, WORKLOAD_LABEL};
 use crate::wire::{AllOf, Match, Subject, Test};
 use proptest::prelude::*;
 use serde_json::json;
@@ -212,6 +213,51 @@ fn what_the_filter_would_refuse_is_refused_in_the_manifest() {
 }
 
 #[test]
+fn a_workload_is_named_for_the_rollout_or_for_the_revision() {
+    let plan = |name: Value| {
+        let routing = json!({"plugins": {"serin/wasm": {"workloadName": name}}});
+        Plan::parse(&rollout(json!([]), routing), "default")
+    };
+    let named = |name: Value| match plan(name).unwrap().router {
+        Router::Wasm(wasm) => wasm.workload_name,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(named(Value::Null), WorkloadName::Rollout);
+    assert_eq!(named(json!("rollout")), WorkloadName::Rollout);
+    assert_eq!(named(json!("revision")), WorkloadName::Revision);
+    let at = "spec.strategy.canary.trafficRouting.plugins.serin/wasm.workloadName: is";
+    for (wrong, shown) in [(json!("Revision"), "\"Revision\""), (json!(true), "true")] {
+        assert_eq!(
+            plan(wrong).unwrap_err().to_string(),
+            format!("{at} {shown}, expected rollout or revision")
+        );
+    }
+}
+
+#[test]
+fn the_longest_name_leaves_room_for_its_versions() {
+    let mut document = rollout(json!([]), wasm());
+    document["metadata"]["name"] = json!("x".repeat(52));
+    let plan = Plan::parse(&document, "default").unwrap();
+    assert_eq!(revision::workload(&plan.name, "5859f96865").len(), 63);
+    document["metadata"]["name"] = json!("x".repeat(53));
+    assert!(refusal(&document).starts_with("metadata.name: is"));
+}
+
+#[test]
+fn a_template_that_came_from_a_replica_set_is_the_same_template() {
+    let plan = |name: &str| {
+        let mut document = rollout(json!([]), wasm());
+        document["spec"]["template"]["metadata"]["labels"][WORKLOAD_LABEL] = json!(name);
+        Plan::parse(&document, "default").unwrap().template
+    };
+    let written = Plan::parse(&rollout(json!([]), wasm()), "default").unwrap();
+    let hash = revision::hash(&written.template);
+    assert_eq!(plan(&revision::workload("shop", &hash)), written.template);
+    assert_ne!(plan("mine"), written.template);
+}
+
+#[test]
 fn routes_that_are_too_many_together_are_refused_at_the_step_that_adds_the_last() {
     let entry = |i: usize| json!({"headerName": "x", "headerValue": {"regex": format!("a{i}")}});
     let matches: Vec<Value> = (0..64).map(entry).collect();
@@ -367,6 +413,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             Just("not"),
             Just("regex"),
             Just("sticky"),
+            Just("workloadName"),
         ];
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),

@@ -8,6 +8,7 @@ mod flow;
 mod lease;
 mod manifests;
 mod metrics;
+mod named;
 mod outages;
 mod refused;
 mod routes;
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
         flow::trials(),
         lease::trials(),
         metrics::trials(),
+        named::trials(),
         outages::trials(),
         refused::trials(),
         routes::trials(),

@@ -19,11 +19,14 @@ fn rollout(canary: Value) -> Value {
 }
 
 fn made(canary: Value, apart_from: Option<&str>) -> Value {
-    let rollout = rollout(canary);
-    let plan = Plan::parse(&rollout, "default").unwrap();
+    made_of(&rollout(canary), apart_from)
+}
+
+fn made_of(rollout: &Value, apart_from: Option<&str>) -> Value {
+    let plan = Plan::parse(rollout, "default").unwrap();
     object(&Making {
         plan: &plan,
-        rollout: &rollout,
+        rollout,
         selector: &rollout["spec"]["selector"],
         hash: "abc",
         written: "xyz",
@@ -75,4 +78,35 @@ fn a_preference_keeps_its_weight() {
     let terms = &set["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
     assert_eq!(terms[0]["weight"], 7);
     assert_eq!(bare(&set), rollout(canary)["spec"]["template"]);
+}
+
+/// A canary that the filter routes, whose workload is named so.
+fn filtered(workload_name: &str) -> Value {
+    json!({
+        "stableService": "shop", "canaryService": "shop-canary",
+        "trafficRouting": {"plugins": {"serin/wasm": {"workloadName": workload_name}}},
+    })
+}
+
+#[test]
+fn the_name_of_a_version_s_workload_is_on_its_pods_and_no_part_of_the_template() {
+    let set = made(filtered("revision"), None);
+    let labels = &set["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(labels[WORKLOAD_LABEL], "shop-abc");
+    assert_eq!(set["metadata"]["labels"][WORKLOAD_LABEL], Value::Null);
+    let without = made(filtered("rollout"), None);
+    let labels = &without["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(labels[WORKLOAD_LABEL], Value::Null);
+    // Whoever compares them finds the same version.
+    assert_eq!(bare(&set), bare(&without));
+}
+
+#[test]
+fn a_user_s_name_of_the_workload_stays() {
+    let mut rollout = rollout(filtered("revision"));
+    rollout["spec"]["template"]["metadata"]["labels"][WORKLOAD_LABEL] = json!("mine");
+    let set = made_of(&rollout, None);
+    let labels = &set["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(labels[WORKLOAD_LABEL], "mine");
+    assert_eq!(bare(&set), rollout["spec"]["template"]);
 }
