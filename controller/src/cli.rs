@@ -4,6 +4,7 @@ mod controller;
 mod crd;
 mod explain;
 mod get;
+mod lint;
 mod list;
 mod local;
 mod render;
@@ -65,6 +66,9 @@ enum Command {
     Terminate(terminate::Terminate),
     /// Say where a request goes at each step of a release, and why
     Explain(explain::Explain),
+    /// Find in manifests what the API server cannot: queries that mix the versions, and what the filter
+    /// lacks
+    Lint(lint::Lint),
     /// Print the objects by which a mesh gets the filter, for kubectl apply
     Render(render::Render),
     /// Print the CustomResourceDefinitions, for kubectl apply
@@ -154,6 +158,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Set(command) => command.run().await,
         Command::Terminate(command) => command.run().await,
         Command::Explain(command) => command.run().await,
+        Command::Lint(command) => command.run().await,
         Command::Render(command) => command.run().await,
         Command::Crd => crd::run(),
         Command::Guard(args) => guard::run(args).await.map(|()| ExitCode::SUCCESS),

@@ -10,6 +10,7 @@ pub mod ecds;
 pub mod explain;
 pub mod http;
 pub mod kubernetes;
+pub mod lint;
 pub mod local;
 pub mod manifest;
 pub mod mesh;

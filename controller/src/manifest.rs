@@ -5,7 +5,7 @@ mod analyses;
 pub mod expand;
 pub mod pod;
 pub mod service;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -19,6 +19,19 @@ pub const ISTIO_REQUESTS: &str = "istio_requests_total";
 /// Istio's name for [`DURATION`].
 pub const ISTIO_DURATION: &str = "istio_request_duration_milliseconds";
 
+/// The labels of the filter's own metrics. In a mesh, where Istio's metrics are Istio's, these are all
+/// that it needs.
+pub const OWN_LABELS: &[&str] = &[
+    "config",
+    "le",
+    "namespace",
+    "reporter",
+    "response_code",
+    "revision",
+    "rollout",
+    "variant",
+];
+
 /// Every label that a stat of the filter can carry.
 pub const LABELS: &[&str] = &[
     "config",
@@ -158,6 +171,11 @@ mod tests {
                     .collect::<Vec<_>>()
             );
         }
+    }
+
+    #[test]
+    fn its_own_labels_are_among_all() {
+        assert!(OWN_LABELS.iter().all(|label| LABELS.contains(label)));
     }
 
     #[test]

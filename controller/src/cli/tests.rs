@@ -27,6 +27,7 @@ fn the_spellings_of_argo_rollouts_are_understood() {
         "serin set image shop *=shop:2 --kubeconfig /a",
         "serin terminate analysisrun shop-1 -n prod",
         "serin terminate ar shop-1",
+        "serin lint -f deploy/demo --root-namespace istio-system",
         "serin explain -f deploy/demo shop --header x-user-id=alice --path /pay",
     ] {
         if let Err(error) = Cli::try_parse_from(line.split(' ')) {

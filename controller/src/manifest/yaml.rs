@@ -13,15 +13,15 @@ use super::ManifestError;
 
 /// One document.
 #[derive(Clone, Debug)]
-pub(super) struct Document {
-    pub(super) file: String,
-    pub(super) number: usize,
-    pub(super) value: Value,
+pub(crate) struct Document {
+    pub(crate) file: String,
+    pub(crate) number: usize,
+    pub(crate) value: Value,
 }
 
 impl Document {
     /// What is wrong with it.
-    pub(super) fn error(&self, message: impl fmt::Display) -> ManifestError {
+    pub(crate) fn error(&self, message: impl fmt::Display) -> ManifestError {
         ManifestError {
             file: self.file.clone(),
             document: self.number,
@@ -31,7 +31,7 @@ impl Document {
 }
 
 /// The names and texts of the YAML files in `dir`, by name.
-pub(super) fn files(dir: &Path) -> io::Result<Vec<(String, String)>> {
+pub(crate) fn files(dir: &Path) -> io::Result<Vec<(String, String)>> {
     let mut paths: Vec<_> = fs::read_dir(dir)?
         .collect::<io::Result<Vec<_>>>()?
         .into_iter()
@@ -58,7 +58,7 @@ pub(super) fn files(dir: &Path) -> io::Result<Vec<(String, String)>> {
 }
 
 /// The documents of one file; empty ones are passed over but counted.
-pub(super) fn documents(file: &str, text: &str) -> Vec<Result<Document, ManifestError>> {
+pub(crate) fn documents(file: &str, text: &str) -> Vec<Result<Document, ManifestError>> {
     let mut found = Vec::new();
     for (i, document) in serde_norway::Deserializer::from_str(text).enumerate() {
         let number = i + 1;
