@@ -1,5 +1,6 @@
 //! A Rollout's part of what the filter is told: names, salts and rules, the same in every world.
 
+pub mod isolation;
 pub mod objects;
 pub mod proxies;
 pub mod routes;

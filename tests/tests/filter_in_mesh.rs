@@ -2,6 +2,7 @@
 //! the node metadata that Istio writes.
 
 use serde_json::{Value, json};
+use serin_core::metric;
 use serin_core::wire::FilterConfig;
 use serin_tests::envoy::{Envoy, Setup};
 use serin_tests::load;
@@ -43,6 +44,30 @@ fn counts_with(node: &Value, metric: &str, labels: &[(&str, &str)]) {
     for (label, value) in labels {
         let label = format!("{label}___{value}___");
         assert!(line.contains(&label), "{label}: {line}");
+    }
+    // Where labels are in the name, the controller finds the proxy by this.
+    assert!(line.contains(&format!("___{metric}")), "{line}");
+}
+
+/// Proxies of a mesh take no other labels out of the names than they are told.
+#[test]
+fn its_own_metrics_have_its_own_labels_alone() {
+    let setup = Setup {
+        metadata: node("shop", "web", "6f7c9d"),
+        ..Setup::default()
+    };
+    let envoy = Envoy::start_with(&config(), &setup);
+    load::send(envoy.listener, "shop", 1, 20, &|_| vec![]);
+    envoy.until("its requests are counted", || {
+        envoy.statistic("serin_requests_total").iter().sum::<f64>() >= 20.0
+    });
+    for line in envoy.named("serin_") {
+        let name = line.split(' ').next().unwrap_or_default();
+        let labels: Vec<&str> = name.split("___").collect();
+        let (_, labels) = labels.split_last().expect("a name");
+        for label in labels.chunks(2).map(|pair| pair[0]) {
+            assert!(metric::OWN_LABELS.contains(&label), "{label}: {line}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! written beside the passes, so that those of one moment are one change.
 
 mod acknowledge;
+mod isolation;
 mod read;
 mod state;
 mod write;
@@ -68,6 +69,8 @@ impl Scope {
 pub(super) struct Mesh {
     settings: Arc<Settings>,
     state: Arc<Mutex<State>>,
+    /// What keeps the versions from being told apart.
+    found: Arc<Mutex<Vec<String>>>,
     /// Something is to be written.
     wanted: Arc<Notify>,
     /// Something is to be acknowledged.
@@ -81,6 +84,7 @@ impl Mesh {
         Mesh {
             settings: Arc::new(settings),
             state: Arc::default(),
+            found: Arc::default(),
             wanted: Arc::default(),
             written: Arc::default(),
             changed,
@@ -155,7 +159,8 @@ impl Mesh {
         };
         let writing = self.write_for_ever(&client, &scope);
         let acknowledging = self.acknowledge_for_ever();
-        tokio::join!(seeing, writing, acknowledging);
+        let looking = self.look_for_ever(&scope);
+        tokio::join!(seeing, writing, acknowledging, looking);
     }
 
     fn with<T>(&self, use_of: impl FnOnce(&mut State) -> T) -> T {

@@ -432,7 +432,11 @@ impl<'a> Pass<'a> {
             now: self.now,
         });
         let told_later = self.store(after).await?;
-        let notices = unfit.iter().map(why);
+        let of_mesh = match plan.router {
+            Router::Wasm(_) => self.context.mesh.findings(),
+            _ => Vec::new(),
+        };
+        let notices = unfit.iter().map(why).chain(of_mesh);
         tell::notices(self, notices.chain(plan.notices.iter().cloned()).collect());
         tell::tell(self, &decision);
         if let Some(moved) = moved {

@@ -56,23 +56,14 @@ fn shown(config: &str) -> String {
 
 /// What is told of proxies that are behind, with what each shows.
 pub fn told(generation: u64, behind: &[Series]) -> String {
-    let mut names: Vec<String> = behind
-        .iter()
-        .map(|(labels, shown)| {
-            let name = name(labels);
-            match *shown > 0.0 {
-                true => format!("{name} (runs {shown})"),
-                false => format!("{name} (runs none)"),
-            }
-        })
-        .collect();
-    names.sort();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    let mut text = names.join(", ");
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
+    let names = behind.iter().map(|(labels, shown)| {
+        let name = name(labels);
+        match *shown > 0.0 {
+            true => format!("{name} (runs {shown})"),
+            false => format!("{name} (runs none)"),
+        }
+    });
+    let text = listed(names);
     let (count, verb) = match behind.len() {
         1 => ("1 proxy".to_string(), "does"),
         count => (format!("{count} proxies"), "do"),
@@ -80,8 +71,21 @@ pub fn told(generation: u64, behind: &[Series]) -> String {
     format!("{count} {verb} not run generation {generation} of the filter's configuration: {text}")
 }
 
+/// The first few names, and how many there are more.
+pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let mut text = names.join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
 /// What people call a proxy.
-fn name(labels: &Labels) -> String {
+pub(super) fn name(labels: &Labels) -> String {
     let label = |name: &str| {
         labels
             .get(name)

@@ -5,6 +5,7 @@ mod by_filter;
 mod contended;
 mod controller;
 mod flow;
+mod isolation;
 mod lease;
 mod manifests;
 mod metrics;
@@ -21,6 +22,7 @@ pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
     let modules = [
         by_filter::trials(),
         flow::trials(),
+        isolation::trials(),
         lease::trials(),
         metrics::trials(),
         named::trials(),
