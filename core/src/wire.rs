@@ -18,8 +18,8 @@ pub const VERSION: u32 = 1;
 pub const MAX_CONFIG: usize = 1_400_000;
 /// Rules: one per release in flight, so already a very large mesh.
 pub const MAX_RULES: usize = 10_000;
-/// Versions by which proxies find out whose pod is theirs: two of each rule.
-pub const MAX_PODS: usize = 2 * MAX_RULES;
+/// Rollouts by whose versions proxies find out whose pod is theirs.
+pub const MAX_PODS: usize = MAX_RULES;
 /// Hosts of all rules; a Service has at most six DNS forms.
 pub const MAX_HOSTS: usize = 60_000;
 /// Characters of a host: the most that DNS allows.
@@ -76,9 +76,9 @@ pub struct FilterConfig {
     /// finds out by itself ([`FilterConfig::at`]).
     #[serde(default, skip_serializing_if = "Proxy::is_unnamed")]
     pub proxy: Proxy,
-    /// The versions whose pods are told apart; none where `proxy` names one, or where `rules` tell.
+    /// The Rollouts whose pods are told apart; none where `proxy` names one, or where `rules` tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pods: Vec<VersionOfPods>,
+    pub pods: Vec<Versions>,
     /// Whether another filter of Serin's stands before this one: the routing header of a request
     /// that no rule here is about is that filter's then, and stays.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -183,14 +183,23 @@ impl Proxy {
     }
 }
 
-/// A version with pods in one namespace.
+/// The versions of one Rollout that have pods. Thousands of them are in one object, so each says
+/// what it must and nothing twice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct VersionOfPods {
+pub struct Versions {
     /// The namespace.
     pub namespace: String,
-    /// The version.
-    pub pod: Pod,
+    /// The Rollout's name.
+    pub rollout: String,
+    /// The Service that callers name, without namespace; none if it is called as the Rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The stable template hash.
+    pub stable: String,
+    /// The canary's template hash, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
 }
 
 /// The version that a pod is of.

@@ -9,14 +9,10 @@ use serin_tests::load;
 
 /// In front of pods.
 fn config() -> FilterConfig {
-    let version = |revision: &str, variant: &str| {
-        json!({"namespace": "web", "pod": {
-            "rollout": "shop", "revision": revision, "variant": variant, "service": "shop"}})
-    };
     let document = json!({
         "version": 1, "generation": 3, "name": "mesh", "role": "destination",
         "istioMetrics": true,
-        "pods": [version("5b8d4f", "stable"), version("6f7c9d", "canary")],
+        "pods": [{"namespace": "web", "rollout": "shop", "stable": "5b8d4f", "canary": "6f7c9d"}],
     });
     FilterConfig::from_json(document.to_string().as_bytes()).expect("is accepted")
 }

@@ -18,13 +18,9 @@ fn config(role: &str) -> FilterConfig {
         }]),
         _ => json!([]),
     };
-    let pod = |revision: &str, variant: &str| {
-        json!({"namespace": "web", "pod": {
-            "rollout": "cart", "revision": revision, "variant": variant, "service": "cart"}})
-    };
     let document = json!({
         "version": 1, "generation": 3, "name": "mesh", "role": role, "rules": rules,
-        "pods": [pod("c1", "stable"), pod("c2", "canary")],
+        "pods": [{"namespace": "web", "rollout": "cart", "stable": "c1", "canary": "c2"}],
     });
     FilterConfig::from_json(document.to_string().as_bytes()).expect("is accepted")
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use serin_core::field::{FieldError, FieldErrors};
-use serin_core::wire::{FilterConfig, MAX_CONFIG, Proxy, Role, Rule, VERSION, VersionOfPods};
+use serin_core::wire::{FilterConfig, MAX_CONFIG, Proxy, Role, Rule, VERSION, Versions};
 
 use crate::ecds;
 
@@ -144,13 +144,8 @@ fn filter(shard: usize, role: Role, wanted: &Wanted) -> FilterConfig {
     }
 }
 
-pub(super) fn versions(rules: &[Rule]) -> Vec<VersionOfPods> {
-    let all = rules.iter().flat_map(Rule::versions);
-    let all = all.map(|(namespace, pod)| VersionOfPods {
-        namespace: namespace.to_string(),
-        pod,
-    });
-    all.collect()
+pub(super) fn versions(rules: &[Rule]) -> Vec<Versions> {
+    rules.iter().map(Rule::versions).collect()
 }
 
 /// What a [`configuration`] says. One that somebody else wrote, or changed beyond reading, says
@@ -245,7 +240,7 @@ mod tests {
             let is_source = name == SOURCE;
             assert!(config.proxy.is_unnamed() && !config.after_another);
             assert_eq!(config.rules.len(), usize::from(is_source));
-            assert_eq!(config.pods.len(), if is_source { 0 } else { 2 });
+            assert_eq!(config.pods.len(), usize::from(!is_source));
         }
         assert_eq!(read(&object), wanted());
     }

@@ -2,7 +2,8 @@
 //! node comes in, the configuration of this proxy goes out.
 
 use super::{
-    FilterConfig, MAX_LABEL, MAX_NAME, Pod, Proxy, Rule, Variant, istio_workload, names, validate,
+    FilterConfig, MAX_LABEL, MAX_NAME, Pod, Proxy, Rule, Variant, Versions, istio_workload, names,
+    validate,
 };
 
 /// What Istio writes into the node metadata of a proxy (`pkg/model/proxy.go` of istio); what is not
@@ -30,14 +31,11 @@ impl FilterConfig {
             names::spelled_out(&mut self.rules, &self.proxy.namespace);
             return self;
         }
-        let is_own = |namespace: &str, revision: &str| {
-            !node.revision.is_empty() && namespace == node.namespace && revision == node.revision
-        };
-        let mut pods = pods.into_iter();
-        let listed = pods.find(|version| is_own(&version.namespace, &version.pod.revision));
-        let pod = listed.map(|version| version.pod).or_else(|| {
-            let mut versions = self.rules.iter().flat_map(Rule::versions);
-            versions.find_map(|(namespace, pod)| is_own(namespace, &pod.revision).then_some(pod))
+        let listed = pods.iter().find_map(|versions| versions.pod_of(node));
+        let pod = listed.or_else(|| {
+            let rules = self.rules.iter();
+            let mut near = rules.filter(|rule| rule.namespace == node.namespace);
+            near.find_map(|rule| rule.versions().pod_of(node))
         });
         let workload = match &pod {
             Some(pod) => istio_workload(&pod.rollout, pod.variant),
@@ -54,19 +52,34 @@ impl FilterConfig {
 }
 
 impl Rule {
-    /// The versions that it is about, each with its namespace.
-    pub fn versions(&self) -> impl Iterator<Item = (&str, Pod)> {
-        let canary = self.canary.iter();
-        let canary = canary.map(|canary| (&canary.revision, Variant::Canary));
-        let all = std::iter::once((&self.stable, Variant::Stable)).chain(canary);
-        all.map(|(revision, variant)| {
-            let pod = Pod {
-                rollout: self.rollout.clone(),
-                revision: revision.clone(),
-                variant,
-                service: self.service.clone(),
-            };
-            (&*self.namespace, pod)
+    /// The versions that it is about.
+    pub fn versions(&self) -> Versions {
+        Versions {
+            namespace: self.namespace.clone(),
+            rollout: self.rollout.clone(),
+            service: (self.service != self.rollout).then(|| self.service.clone()),
+            stable: self.stable.clone(),
+            canary: self.canary.as_ref().map(|canary| canary.revision.clone()),
+        }
+    }
+}
+
+impl Versions {
+    /// The pod that a node is, if it is of one of these.
+    fn pod_of(&self, node: &Node) -> Option<Pod> {
+        if node.revision.is_empty() || self.namespace != node.namespace {
+            return None;
+        }
+        let variant = match &self.canary {
+            _ if self.stable == node.revision => Variant::Stable,
+            Some(canary) if *canary == node.revision => Variant::Canary,
+            _ => return None,
+        };
+        Some(Pod {
+            rollout: self.rollout.clone(),
+            revision: node.revision.clone(),
+            variant,
+            service: self.service.as_ref().unwrap_or(&self.rollout).clone(),
         })
     }
 }

@@ -216,11 +216,11 @@ fn what_is_given_out_is_what_is_taken_in() {
 
 #[test]
 fn a_configuration_for_many_proxies_becomes_that_of_each() {
-    let pod = |revision: &str, variant: &str| json!({"rollout": "shop", "revision": revision, "variant": variant, "service": "shop"});
     let document = json!({
         "version": 1, "generation": 7, "name": "mesh", "role": "destination",
-        "pods": [{"namespace": "web", "pod": pod("a", "stable")},
-                 {"namespace": "web", "pod": pod("b", "canary")}],
+        "pods": [{"namespace": "web", "rollout": "cart", "stable": "b"},
+                 {"namespace": "web", "rollout": "shop", "service": "store", "stable": "a",
+                  "canary": "c"}],
     });
     let all = FilterConfig::from_json(document.to_string().as_bytes()).unwrap();
     assert_eq!(serde_json::to_value(&all).unwrap()["proxy"], Value::Null);
@@ -231,16 +231,22 @@ fn a_configuration_for_many_proxies_becomes_that_of_each() {
         revision: revision.into(),
     };
     let own = all.clone().at(&node("any", "web", "b"));
-    let expected =
-        json!({"workload": "shop-canary", "namespace": "web", "pod": pod("b", "canary")});
+    let pod = json!({"rollout": "cart", "revision": "b", "variant": "stable", "service": "cart"});
+    let expected = json!({"workload": "cart", "namespace": "web", "pod": pod});
     assert_eq!(serde_json::to_value(&own.proxy).unwrap(), expected);
+    let canary = all.clone().at(&node("any", "web", "c"));
+    let pod = json!({"rollout": "shop", "revision": "c", "variant": "canary", "service": "store"});
+    let expected = json!({"workload": "shop-canary", "namespace": "web", "pod": pod});
+    assert_eq!(serde_json::to_value(&canary.proxy).unwrap(), expected);
+    let elsewhere = all.clone().at(&node("any", "edge", "c"));
+    assert_eq!(elsewhere.proxy.pod, None);
     assert!(own.pods.is_empty() && !own.is_idle());
     let other = all.clone().at(&node("cart", "web", ""));
     assert_eq!((&*other.proxy.workload, &other.proxy.pod), ("cart", &None));
     assert!(other.is_idle());
     let named = own.clone().at(&node("cart", "web", "a"));
     assert_eq!(named, own);
-    let unknown = all.at(&node("a b", "", "c"));
+    let unknown = all.at(&node("a b", "", "d"));
     assert_eq!(
         (&*unknown.proxy.workload, &*unknown.proxy.namespace),
         ("unknown", "unknown")
@@ -249,11 +255,10 @@ fn a_configuration_for_many_proxies_becomes_that_of_each() {
 
 #[test]
 fn pods_are_told_apart_by_those_who_are_not_named_alone() {
-    let pod = json!({"rollout": "shop", "revision": "a b", "variant": "stable", "service": "shop"});
     let document = json!({
         "version": 1, "generation": 7, "name": "mesh", "role": "destination",
         "proxy": {"workload": "shop", "namespace": "web"},
-        "pods": [{"namespace": "web", "pod": pod}],
+        "pods": [{"namespace": "web", "rollout": "shop", "stable": "a", "canary": "a b"}],
     });
     let refused = FilterConfig::from_json(document.to_string().as_bytes()).unwrap_err();
     let told = refused.to_string();
@@ -261,7 +266,7 @@ fn pods_are_told_apart_by_those_who_are_not_named_alone() {
         told.contains("pods: has entries, expected none beside a proxy"),
         "{told}"
     );
-    assert!(told.contains("pods[0].pod.revision: is \"a b\""), "{told}");
+    assert!(told.contains("pods[0].canary: is \"a b\""), "{told}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{
     AllOf, Canary, FilterConfig, HeaderRoute, MAX_ALL, MAX_ANY, MAX_CONDITIONS, MAX_HOST,
     MAX_HOSTS, MAX_LABEL, MAX_NAME, MAX_PODS, MAX_REGEX, MAX_REGEXES, MAX_ROUTES, MAX_RULES,
     MAX_SALT, MAX_STICKY, MAX_VALUE, Pod, Role, Rule, StickyKey, Subject, Test, VARIANT_HEADER,
-    VERSION, WEIGHT_ALL, dns_forms,
+    VERSION, Versions, WEIGHT_ALL, dns_forms,
 };
 use crate::field::{FieldErrors, Report};
 use crate::route::Pattern;
@@ -51,10 +51,8 @@ impl<'a> Check<'a> {
             self.pod("proxy.pod", pod);
         }
         self.at_most("pods", config.pods.len(), MAX_PODS);
-        for (i, version) in config.pods.iter().enumerate() {
-            let path = format!("pods[{i}]");
-            self.label(&format!("{path}.namespace"), &version.namespace, MAX_NAME);
-            self.pod(&format!("{path}.pod"), &version.pod);
+        for (i, versions) in config.pods.iter().enumerate() {
+            self.versions(&format!("pods[{i}]"), versions);
         }
         if config.role == Role::Destination && !config.rules.is_empty() {
             let message = "has entries, expected none with role destination";
@@ -80,6 +78,18 @@ impl<'a> Check<'a> {
             regexes,
             MAX_REGEXES,
         );
+    }
+
+    fn versions(&mut self, path: &str, versions: &Versions) {
+        self.label(&format!("{path}.namespace"), &versions.namespace, MAX_NAME);
+        self.label(&format!("{path}.rollout"), &versions.rollout, MAX_LABEL);
+        self.label(&format!("{path}.stable"), &versions.stable, MAX_NAME);
+        if let Some(service) = &versions.service {
+            self.label(&format!("{path}.service"), service, MAX_NAME);
+        }
+        if let Some(canary) = &versions.canary {
+            self.label(&format!("{path}.canary"), canary, MAX_NAME);
+        }
     }
 
     fn pod(&mut self, path: &str, pod: &Pod) {

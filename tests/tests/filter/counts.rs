@@ -403,11 +403,6 @@ fn two_roots_that_both_tick_are_both_kept() {
 
 /// A configuration for many proxies, of which each knows what it is.
 fn for_all(role: &str) -> String {
-    let pod = |revision: &str, variant: &str| {
-        json!({"namespace": "shop", "pod": {
-            "rollout": "checkout", "revision": revision, "variant": variant,
-            "service": "checkout"}})
-    };
     let rules = match role {
         "source" => json!([{
             "rollout": "checkout", "namespace": "shop", "service": "checkout",
@@ -417,7 +412,8 @@ fn for_all(role: &str) -> String {
     };
     json!({
         "version": 1, "generation": 1, "name": "mesh", "role": role, "istioMetrics": true,
-        "pods": [pod("aaa", "stable"), pod("bbb", "canary")], "rules": rules,
+        "pods": [{"namespace": "shop", "rollout": "checkout", "stable": "aaa", "canary": "bbb"}],
+        "rules": rules,
     })
     .to_string()
 }

@@ -45,8 +45,7 @@ fn config(weight: u16) -> Value {
         .collect();
     json!({
         "version": 1, "generation": 1, "name": "g", "role": "source", "istioMetrics": true,
-        "pods": [{"namespace": "n", "pod": {
-            "rollout": "r", "revision": "a", "variant": "stable", "service": "s"}}],
+        "pods": [{"namespace": "n", "rollout": "r", "service": "s", "stable": "a"}],
         "rules": [{
             "rollout": "r", "namespace": "n", "service": "s", "hosts": ["h"], "stable": "a",
             "canary": {"revision": "b", "weightBp": weight, "salt": "s",

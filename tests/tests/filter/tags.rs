@@ -20,13 +20,9 @@ fn config(role: &str) -> Value {
         }]),
         _ => json!([]),
     };
-    let pod = |revision: &str, variant: &str| {
-        json!({"namespace": "web", "pod": {
-            "rollout": "cart", "revision": revision, "variant": variant, "service": "cart"}})
-    };
     json!({
         "version": 1, "generation": 1, "name": "mesh", "role": role, "rules": rules,
-        "pods": [pod("c1", "stable"), pod("c2", "canary")],
+        "pods": [{"namespace": "web", "rollout": "cart", "stable": "c1", "canary": "c2"}],
     })
 }
 
