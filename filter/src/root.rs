@@ -1,5 +1,5 @@
-//! The configurations that this VM runs: one root context each, the old beside the new for as long
-//! as requests of the old are in flight.
+//! The configurations that this VM runs, and the root contexts that run them: the old stay beside the
+//! new for as long as their requests are in flight, and run what is newest.
 
 use crate::counts::Counts;
 use crate::label::{self, Labels};

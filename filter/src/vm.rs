@@ -94,6 +94,7 @@ impl Vm {
             }
         };
         let active = self.newest(active);
+        self.retire_older(&active);
         self.start_root(context);
         if let Some(root) = self.root(context) {
             root.active = Some(active);
@@ -120,6 +121,24 @@ impl Vm {
         match newer.max_by_key(generation) {
             Some(newest) => Rc::clone(newest),
             None => Rc::new(RefCell::new(arrived)),
+        }
+    }
+
+    /// Has older roots run this too. What their requests in flight need was decided with the headers,
+    /// and an old configuration that stayed until its root is forgotten would take megabytes.
+    fn retire_older(&mut self, newest: &Rc<RefCell<Active>>) {
+        let identity = |active: &Rc<RefCell<Active>>| {
+            let active = active.try_borrow().ok()?;
+            Some((active.config.name.clone(), active.config.generation))
+        };
+        let Some((name, generation)) = identity(newest) else {
+            return;
+        };
+        for root in &mut self.roots {
+            let own = root.active.as_ref().and_then(identity);
+            if own.is_some_and(|(own, older)| own == name && older < generation) {
+                root.active = Some(Rc::clone(newest));
+            }
         }
     }
 

@@ -253,6 +253,37 @@ fn an_older_configuration_that_arrives_late_does_not_come_into_force() {
 }
 
 #[test]
+fn what_an_older_configuration_has_still_to_decide_the_newest_decides() {
+    let (mut proxy, older) = Proxy::with(&generation(5, 0));
+    let newest = proxy.configure(generation(6, 10_000).as_bytes());
+    for root in [older, newest.expect("is taken")] {
+        let seen = proxy.send(root, get("checkout.shop", "/", &[]));
+        assert_eq!(value(&seen, HEADER), Some(&b"canary"[..]));
+    }
+}
+
+#[test]
+fn generations_in_quick_succession_take_the_memory_of_two() {
+    let many: Vec<String> = (0..1_000)
+        .map(|host| format!("host-{host}.example"))
+        .collect();
+    let large = |number| {
+        let mut config: Value = serde_json::from_str(&generation(number, 0)).expect("is JSON");
+        config["rules"][0]["hosts"] = json!(many);
+        config.to_string()
+    };
+    let (mut proxy, _) = Proxy::with(&large(1));
+    for number in 2..4 {
+        proxy.configure(large(number).as_bytes());
+    }
+    let memory = proxy.memory();
+    for number in 4..40 {
+        proxy.configure(large(number).as_bytes());
+    }
+    assert_eq!(proxy.memory(), memory);
+}
+
+#[test]
 fn what_the_filter_before_this_one_wrote_stays_where_no_rule_is_about_it() {
     let second = |host: &str, sent: &[(&str, &str)]| {
         let config = config(json!({})).replace("\"role\"", "\"afterAnother\":true,\"role\"");
