@@ -1,4 +1,4 @@
-//! One Envoy process with a listener per variant, bound to a core.
+//! One Envoy process with what listeners it is given, bound to a core.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -16,16 +16,35 @@ use crate::machine;
 /// Compiling the modules takes seconds on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How Envoy is started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Launch<'a> {
+    /// Envoy itself.
+    pub(crate) binary: &'a Path,
+    /// Takes its files; `log` in it says why it would not start.
+    pub(crate) dir: &'a Path,
+    /// The core that it is bound to.
+    pub(crate) core: usize,
+    /// How many threads take requests.
+    pub(crate) workers: usize,
+}
+
 /// A running Envoy; it ends with this value.
 pub(crate) struct Envoy {
     child: Child,
+    admin: String,
     pub(crate) listeners: HashMap<String, SocketAddr>,
 }
 
 impl Envoy {
-    /// Starts `binary` with `config` and waits until every listener is there. `dir` takes its
-    /// files; `log` in it says why it would not start.
-    pub(crate) fn start(binary: &Path, dir: &Path, config: &Value, core: usize) -> Result<Self> {
+    /// Starts it with `config` and waits until every listener is there.
+    pub(crate) fn start(launch: &Launch<'_>, config: &Value) -> Result<Self> {
+        let Launch {
+            binary,
+            dir,
+            core,
+            workers,
+        } = *launch;
         let file = dir.join("envoy.json");
         let admin = dir.join("admin");
         let log = dir.join("log");
@@ -37,7 +56,7 @@ impl Envoy {
             .args([
                 "--disable-hot-restart",
                 "--concurrency",
-                "1",
+                &workers.to_string(),
                 "-l",
                 "warning",
             ])
@@ -54,6 +73,7 @@ impl Envoy {
             .context("taskset (package util-linux)")?;
         let mut envoy = Envoy {
             child,
+            admin: String::new(),
             listeners: HashMap::new(),
         };
         envoy.listeners = envoy.wait(&admin).with_context(|| {
@@ -65,6 +85,16 @@ impl Envoy {
             )
         })?;
         Ok(envoy)
+    }
+
+    /// What the admin interface answers.
+    pub(crate) fn ask(&self, path: &str) -> Result<String> {
+        ask(&self.admin, path)
+    }
+
+    /// What it has in memory now.
+    pub(crate) fn memory_mb(&self) -> Result<f64> {
+        machine::memory_mb(self.child.id())
     }
 
     /// CPU time used so far, read when Envoy has finished what it had to do after the last answer.
@@ -94,6 +124,7 @@ impl Envoy {
             };
             match ask(&address, "/ready") {
                 Ok(ready) if ready.contains("LIVE") => {
+                    self.admin.clone_from(&address);
                     return addresses(&ask(&address, "/listeners?format=json")?);
                 }
                 _ => {}

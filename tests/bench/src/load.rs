@@ -10,6 +10,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serin_bench::in_flight::{HOST, USER_HEADER};
+
 use crate::upstream::{Arrived, BODY, Upstream, arrived};
 
 /// Enough to keep Envoy at work while the load sleeps.
@@ -24,12 +26,6 @@ const PREPARED: usize = 4_096;
 /// An answer that takes longer means that something is broken.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The name that callers use; the rules under test know it.
-pub(crate) const HOST: &str = "shop.default.svc.cluster.local";
-
-/// The header that carries the user, on half of the requests.
-pub(crate) const USER_HEADER: &str = "x-user-id";
-
 /// The requests, the same for every variant.
 pub(crate) struct Requests {
     prepared: Vec<Vec<u8>>,
@@ -37,7 +33,8 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Four headers, and the user's as a fifth on half of them.
+    /// To the host that the rules under test know, with four headers, and the user's as a fifth on
+    /// half of them.
     pub(crate) fn prepare(random: &mut fastrand::Rng) -> Self {
         let prepared = (0..PREPARED)
             .map(|i| {

@@ -72,6 +72,16 @@ pub(crate) fn cpu_time_ns(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
+/// Memory of a process in megabytes, without what is swapped out.
+pub(crate) fn memory_mb(pid: u32) -> Result<f64> {
+    let status =
+        fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = resident.and_then(|rest| rest.trim().strip_suffix(" kB"));
+    let kilobytes: f64 = kilobytes.context("no VmRSS in its status")?.parse()?;
+    Ok(kilobytes / 1024.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

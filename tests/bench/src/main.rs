@@ -2,7 +2,8 @@
 //!
 //! Every variant is a listener of one Envoy process that has a core to itself. Short slots, one
 //! variant each and in random order, are compared by the CPU time Envoy used per request. Ratios
-//! move a little from one process to the next, so several are started.
+//! move a little from one process to the next, so several are started. What else a mesh with 10,000
+//! hosts in flight takes is measured before; the program whose path is given has a cluster for that.
 
 use anyhow::{Context, Result, ensure};
 use std::env;
@@ -11,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use envoy::Launch;
+use mesh::Mesh;
+use only::Only;
 use ratio::Process;
 use variant::{Modules, Variant};
 
@@ -18,6 +22,9 @@ mod envoy;
 mod load;
 mod machine;
 mod measure;
+mod memory;
+mod mesh;
+mod only;
 mod ratio;
 mod report;
 mod rules;
@@ -30,8 +37,8 @@ struct Settings {
     processes: u64,
     /// `BENCH_SECONDS`: how long each of them is.
     time: Duration,
-    /// `BENCH_ONLY`: the names of the variants to measure, separated by commas; none means all.
-    only: Vec<String>,
+    /// `BENCH_ONLY`: the names of what to measure, separated by commas; none means all.
+    only: Only,
     /// `BENCH_REALTIME`: whether to run before everything else on the machine.
     realtime: bool,
 }
@@ -48,8 +55,12 @@ fn main() -> Result<ExitCode> {
     fs::create_dir(&dir)?;
     let measured = measure_all(&settings, &binary, &dir);
     fs::remove_dir_all(&dir)?;
-    let (variants, processes) = measured?;
-    match report::print(&variants, &processes) {
+    let measured = measured?;
+    match report::print(
+        &measured.variants,
+        &measured.processes,
+        measured.mesh.as_ref(),
+    ) {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
@@ -67,11 +78,7 @@ fn settings() -> Result<Settings> {
         processes: number("BENCH_PROCESSES", 3)?,
         time: Duration::from_secs(number("BENCH_SECONDS", 60)?),
         realtime: number("BENCH_REALTIME", 0)? != 0,
-        only: only
-            .split(',')
-            .filter(|name| !name.is_empty())
-            .map(str::to_string)
-            .collect(),
+        only: Only::read(&only),
     })
 }
 
@@ -80,11 +87,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn measure_all(
-    settings: &Settings,
-    binary: &Path,
-    dir: &Path,
-) -> Result<(Vec<Variant>, Vec<Process>)> {
+struct Measured {
+    variants: Vec<Variant>,
+    processes: Vec<Process>,
+    mesh: Option<Mesh>,
+}
+
+fn measure_all(settings: &Settings, binary: &Path, dir: &Path) -> Result<Measured> {
     let modules = Modules {
         noop: build_noop()?,
         serin: dir.join("serin.wasm"),
@@ -93,20 +102,20 @@ fn measure_all(
     fs::write(&modules.serin, serin_filter_module::MODULE)?;
     fs::write(&modules.rest, variant::at_rest(&modules.serin).to_string())?;
     let mut variants = variant::all(&modules)?;
-    if let Some(name) = settings
-        .only
-        .iter()
-        .find(|name| !variants.iter().any(|v| v.name == **name))
-    {
-        let known: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
-        anyhow::bail!(
-            "BENCH_ONLY names {name:?}, expected some of {}",
-            known.join(", ")
-        );
-    }
-    variants
-        .retain(|v| settings.only.is_empty() || settings.only.iter().any(|name| name == v.name));
+    settings.only.check(&variants)?;
+    variants.retain(|variant| settings.only.has(variant.name));
     let cores = machine::cores()?;
+    let launch = Launch {
+        binary,
+        dir,
+        core: cores.envoy,
+        workers: 1,
+    };
+    // Before anything is bound to a core: a cluster needs all of them.
+    let mesh = match settings.only.has_mesh() {
+        true => Some(mesh::measure(&launch, &modules.serin, &pusher()?)?),
+        false => None,
+    };
     machine::stay_on(cores.load)?;
     if settings.realtime {
         machine::go_first()?;
@@ -117,10 +126,21 @@ fn measure_all(
             "bench: process {process} of {}, {:?}",
             settings.processes, settings.time
         );
-        let rounds = measure::process(binary, dir, &variants, cores.envoy, settings.time)?;
+        let rounds = measure::process(&launch, &variants, settings.time)?;
         processes.push(Process::calm(&rounds));
     }
-    Ok((variants, processes))
+    Ok(Measured {
+        variants,
+        processes,
+        mesh,
+    })
+}
+
+/// The program that measures pushes.
+fn pusher() -> Result<PathBuf> {
+    let path = env::args_os().nth(1);
+    path.map(PathBuf::from)
+        .context("expected the path of bench_mesh (make bench gives it)")
 }
 
 /// Builds the yardstick beside this program, for wasm and with the filter's own profile.

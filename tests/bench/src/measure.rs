@@ -1,15 +1,15 @@
 //! One Envoy process measured: variants in, rounds of slots out.
 
 use anyhow::{Context, Result, ensure};
+use serin_bench::in_flight::CANARY_PERCENT;
 use std::collections::HashMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::envoy::Envoy;
+use crate::envoy::{Envoy, Launch};
 use crate::load::{Client, Requests};
 use crate::ratio::Round;
 use crate::upstream::Upstream;
-use crate::variant::{self, CANARY_PERCENT, Variant};
+use crate::variant::{self, Variant};
 
 /// Long enough for some hundred requests, short enough for a whole round to see the same machine
 /// while other work on it comes and goes.
@@ -20,10 +20,8 @@ const WARM_UP_ROUNDS: usize = 16;
 
 /// One Envoy process: as many rounds over all variants as `time` allows.
 pub(crate) fn process(
-    binary: &Path,
-    dir: &Path,
+    launch: &Launch<'_>,
     variants: &[Variant],
-    core: usize,
     time: Duration,
 ) -> Result<Vec<Round>> {
     let mut random = fastrand::Rng::new();
@@ -31,7 +29,7 @@ pub(crate) fn process(
     let [stable, canary] = &upstreams;
     let clusters = [("stable", stable.address), ("canary", canary.address)];
     let config = variant::bootstrap(variants, &clusters);
-    let envoy = Envoy::start(binary, dir, &config, core)?;
+    let envoy = Envoy::start(launch, &config)?;
     let mut requests = Requests::prepare(&mut random);
     let mut lanes = connect(&envoy, variants)?;
     let mut order: Vec<usize> = (0..variants.len()).collect();

@@ -1,10 +1,8 @@
 //! The filter's configurations under test.
 
 use anyhow::Result;
+use serin_bench::in_flight::{CANARY_PERCENT, HOST, USER_HEADER};
 use serin_core::wire::{Canary, FilterConfig, Proxy, Role, Rule, StickyKey, VERSION};
-
-use crate::load::{HOST, USER_HEADER};
-use crate::variant::CANARY_PERCENT;
 
 /// The name of the filter's instance.
 pub(crate) const NAME: &str = "bench";
@@ -19,30 +17,25 @@ pub(crate) fn idle_text() -> Result<String> {
     Ok(serde_json::to_string(&idle())?)
 }
 
-/// One release in flight for the host that the load calls, among `hosts` hosts in all.
-pub(crate) fn full(hosts: usize, istio_metrics: bool) -> Result<String> {
-    const HOSTS_PER_RULE: usize = 50;
-    let others = (1..hosts).map(|i| format!("service-{i}.default.svc.cluster.local"));
-    let names: Vec<String> = std::iter::once(HOST.to_string()).chain(others).collect();
-    let rules = names
-        .chunks(HOSTS_PER_RULE)
-        .enumerate()
-        .map(|(i, hosts)| rule(&format!("shop-{i}"), hosts.to_vec()))
-        .collect();
-    Ok(serde_json::to_string(&config(rules, istio_metrics))?)
+/// One release in flight, for the host that the load calls.
+pub(crate) fn full(istio_metrics: bool) -> Result<String> {
+    Ok(serde_json::to_string(&config(
+        vec![rule("shop")],
+        istio_metrics,
+    ))?)
 }
 
-fn rule(name: &str, hosts: Vec<String>) -> Rule {
+fn rule(name: &str) -> Rule {
     Rule {
         rollout: name.to_string(),
         namespace: "default".to_string(),
         service: name.to_string(),
-        hosts,
+        hosts: vec![HOST.to_string()],
         names: Vec::new(),
         stable: "6d5f8c9b7d".to_string(),
         canary: Some(Canary {
             revision: "7c4b9d8f66".to_string(),
-            weight_bp: CANARY_PERCENT as u16 * 100,
+            weight_bp: CANARY_PERCENT * 100,
             salt: format!("default/{name}/7c4b9d8f66"),
             sticky: vec![StickyKey::Header(USER_HEADER.to_string())],
             routes: Vec::new(),

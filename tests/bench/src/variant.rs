@@ -3,14 +3,12 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use serin::ecds;
+use serin_bench::in_flight::{CANARY_PERCENT, MANY, Releases, USER_HEADER};
 use serin_core::wire::VARIANT_HEADER;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::load::USER_HEADER;
 use crate::rules;
-
-/// The canary's share of the requests, in percent, wherever a variant splits.
-pub(crate) const CANARY_PERCENT: u32 = 10;
 
 /// One listener.
 pub(crate) struct Variant {
@@ -46,6 +44,13 @@ pub(crate) fn all(modules: &Modules) -> Result<Vec<Variant>> {
         filters: vec![wasm(name, &modules.serin, &rules)],
         ..plain(name, title, splits, by_header())
     };
+    let mesh = |name, title, releases: &Releases| -> Result<Variant> {
+        Ok(Variant {
+            filters: in_mesh(name, &modules.serin, releases)?,
+            ..plain(name, title, true, by_header())
+        })
+    };
+    let many = Releases::with_hosts(MANY);
     Ok(vec![
         plain("native", "native weights", true, by_weight(false)),
         plain(
@@ -95,44 +100,49 @@ pub(crate) fn all(modules: &Modules) -> Result<Vec<Variant>> {
             filters: vec![wasm("idle-vm", &modules.serin, &rules::idle_text()?)],
             ..plain("idle-vm", "the same if it kept its VM", false, by_header())
         },
-        serin("full", "serin, full job", true, rules::full(1, false)?),
-        serin(
-            "full-10000",
-            "serin, full job, 10,000 hosts",
-            true,
-            rules::full(10_000, false)?,
-        ),
+        serin("full", "serin, full job", true, rules::full(false)?),
         serin(
             "full-istio",
             "serin, full job and Istio's metrics",
             true,
-            rules::full(1, true)?,
+            rules::full(true)?,
         ),
+        mesh("mesh-1", "serin in a mesh, 1 host", &Releases::one())?,
+        mesh("mesh-10000", "serin in a mesh, 10,000 hosts", &many)?,
     ])
 }
 
 impl Variant {
-    /// Envoy's listener on a free loopback port.
-    pub(crate) fn listener(&self) -> Value {
-        let router = json!({"name": "router", "typed_config": {"@type":
-            "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
-        let filters: Vec<&Value> = self.filters.iter().chain([&router]).collect();
-        let manager = json!({
-            "@type": "type.googleapis.com/envoy.extensions.filters.network\
-                      .http_connection_manager.v3.HttpConnectionManager",
-            "stat_prefix": self.name,
-            "access_log": self.access_log,
-            "http_filters": filters,
-            "route_config": {"virtual_hosts": [
-                {"name": "shop", "domains": ["*"], "routes": self.routes},
-            ]},
-        });
-        json!({
-            "name": self.name,
-            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
-            "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-        })
+    fn listener(&self) -> Value {
+        listener(self.name, &self.filters, &self.access_log, &self.routes)
     }
+}
+
+/// A listener on a free loopback port.
+pub(crate) fn listener(
+    name: &str,
+    filters: &[Value],
+    access_log: &[Value],
+    routes: &Value,
+) -> Value {
+    let router = json!({"name": "router", "typed_config": {"@type":
+        "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
+    let filters: Vec<&Value> = filters.iter().chain([&router]).collect();
+    let manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network\
+                  .http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "access_log": access_log,
+        "http_filters": filters,
+        "route_config": {"virtual_hosts": [
+            {"name": "shop", "domains": ["*"], "routes": routes},
+        ]},
+    });
+    json!({
+        "name": name,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    })
 }
 
 /// Envoy's own split.
@@ -196,6 +206,18 @@ pub(crate) fn at_rest(module: &Path) -> Value {
     json!({"resources": [ecds::extension(&rules::idle(), &code)]})
 }
 
+/// The filters that callers in a mesh have, one for each shard: all in one VM, which is theirs alone.
+fn in_mesh(name: &str, module: &Path, releases: &Releases) -> Result<Vec<Value>> {
+    let code = json!({"local": {"filename": module}});
+    let objects = releases.objects("istio-system", 1, &code)?;
+    let filters = objects.iter().map(|object| {
+        let mut filter = object["spec"]["configPatches"][0]["patch"]["value"].clone();
+        filter["typed_config"]["config"]["vm_config"]["vm_id"] = json!(name);
+        filter
+    });
+    Ok(filters.collect())
+}
+
 /// A wasm filter in a VM of its own.
 fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
     json!({"name": name, "typed_config": {
@@ -218,7 +240,12 @@ fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
 }
 
 /// Envoy's whole configuration; the clusters are the upstreams by name.
-pub(crate) fn bootstrap(variants: &[Variant], upstreams: &[(&str, std::net::SocketAddr)]) -> Value {
+pub(crate) fn bootstrap(variants: &[Variant], upstreams: &[(&str, SocketAddr)]) -> Value {
+    bootstrap_of(variants.iter().map(Variant::listener).collect(), upstreams)
+}
+
+/// The same with these listeners.
+pub(crate) fn bootstrap_of(listeners: Vec<Value>, upstreams: &[(&str, SocketAddr)]) -> Value {
     let clusters: Vec<Value> = upstreams
         .iter()
         .map(|(name, address)| {
@@ -234,10 +261,11 @@ pub(crate) fn bootstrap(variants: &[Variant], upstreams: &[(&str, std::net::Sock
         })
         .collect();
     json!({
-        "node": {"id": "bench", "cluster": "bench"},
+        "node": {"id": "bench", "cluster": "bench",
+            "metadata": {"WORKLOAD_NAME": "gateway", "NAMESPACE": "default"}},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
         "static_resources": {
-            "listeners": variants.iter().map(Variant::listener).collect::<Vec<_>>(),
+            "listeners": listeners,
             "clusters": clusters,
         },
     })
