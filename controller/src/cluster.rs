@@ -150,7 +150,7 @@ async fn keep(
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let stop = stop.shared();
-    let root_namespace = mesh.root_namespace.clone();
+    let root_namespace = mesh.owner.namespace.clone();
     let namespace = scope.namespace.as_deref();
     let (watched, changes) = watched::watch(&client, namespace, &root_namespace, outage);
     let ready = watched.ready().shared();

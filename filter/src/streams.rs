@@ -11,6 +11,8 @@ pub(crate) struct Stream {
     pub(crate) root: u32,
     /// The series it will be counted in; none before the filter has seen its headers.
     pub(crate) series: Option<u32>,
+    /// The rule by which it went to stable, where Istio counts too, and the generation that it is of.
+    pub(crate) stable: Option<(u32, u64)>,
     /// When it began; none if the clock failed.
     pub(crate) started: Option<u64>,
 }

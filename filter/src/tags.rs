@@ -1,6 +1,6 @@
 //! What a request's ends are to be called in Istio's own metrics. Only the canary has a name that
 //! Istio does not know: it is left with the request as filter state, where a Telemetry resource
-//! reads it. A request that has to do with stable only is not touched.
+//! reads it. A request that has to do with stable only is not touched, unless it fails.
 
 use crate::counts::Counts;
 use crate::host;
@@ -27,5 +27,18 @@ pub(crate) fn leave(config: &FilterConfig, to: Option<(usize, Variant)>, counts:
     {
         let workload = istio_workload(&rule.rollout, Variant::Canary);
         counts.expect(host::set_property(DESTINATION_WORKLOAD, &workload));
+    }
+}
+
+/// Whether a request with this answer may have met no sidecar that says whose it is; 0 is none.
+pub(crate) fn may_lack_a_peer(code: u16) -> bool {
+    code == 0 || code >= 500
+}
+
+/// Leaves stable's name with a request that got no good answer. From who gave none Istio learns no
+/// name, and in an outage of both sides the canary alone would be seen to fail.
+pub(crate) fn leave_stable(config: &FilterConfig, rule: usize, counts: &mut Counts) {
+    if let Some(rule) = config.rules.get(rule) {
+        counts.expect(host::set_property(DESTINATION_WORKLOAD, &rule.rollout));
     }
 }

@@ -198,6 +198,10 @@ impl Vm {
             };
             if active.beside_istio {
                 tags::leave(&active.config, to, counts);
+                if let Some((rule, Variant::Stable)) = to {
+                    let rule = u32::try_from(rule).ok();
+                    stream.stable = rule.zip(Some(active.config.generation));
+                }
             }
             match to {
                 Some((rule, variant)) => active.routed(rule, variant, counts),
@@ -224,6 +228,17 @@ impl Vm {
         let duration = now.zip(stream.started);
         let duration = duration.map_or(0, |(now, started)| now.saturating_sub(started));
         let code = code.unwrap_or_default();
+        if let Some((rule, generation)) = stream.stable.filter(|_| tags::may_lack_a_peer(code)) {
+            let Vm { roots, counts, .. } = self;
+            if let Some(root) = find(roots, stream.root) {
+                root.with(|active| {
+                    // A rule has its number in one configuration only.
+                    if active.config.generation == generation {
+                        tags::leave_stable(&active.config, rule as usize, counts);
+                    }
+                });
+            }
+        }
         self.counts.request(series, code, duration);
     }
 

@@ -44,7 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Cluster {
     host: Host,
     control_plane: ControlPlane,
-    _istiod: Process,
+    /// None while it is stopped.
+    istiod: tokio::sync::Mutex<Option<Process>>,
     kinds: Kinds,
     numbers: AtomicU16,
 }
@@ -61,7 +62,7 @@ impl Cluster {
             Ok((control_plane, istiod)) => Ok(Cluster {
                 host,
                 control_plane,
-                _istiod: istiod,
+                istiod: tokio::sync::Mutex::new(Some(istiod)),
                 kinds: Kinds::default(),
                 numbers: AtomicU16::new(1),
             }),
@@ -234,6 +235,24 @@ impl Cluster {
     pub async fn start_api_server(&self) {
         self.control_plane.start_api_server(&self.host).await;
         access::until_ready().await;
+    }
+
+    /// Ends istiod at once, as a crash would. Other tests notice: this is for tests that run alone.
+    pub async fn stop_istiod(&self) {
+        if let Some(mut process) = self.istiod.lock().await.take() {
+            process.kill();
+            process.end().await;
+        }
+    }
+
+    /// Starts istiod again and waits until it is ready.
+    pub async fn start_istiod(&self) {
+        let mut running = self.istiod.lock().await;
+        if running.is_none() {
+            let dir = self.dir().to_path_buf();
+            *running = Some(self.host.call(move || istiod::run(&dir)).await);
+        }
+        istiod::until_ready().await;
     }
 
     /// Where programs are looked for in the cluster: this workspace's own, then the tools, then

@@ -9,3 +9,4 @@ pub mod envoy;
 pub mod load;
 pub mod local;
 pub mod manifest;
+pub mod trap;

@@ -46,7 +46,7 @@ fn logged(
     let setup = Setup {
         metadata: json!({"WORKLOAD_NAME": "cart", "NAMESPACE": "web",
             "LABELS": {"rollouts-pod-template-hash": hash}}),
-        filters: vec![peer()],
+        filters: vec![peer(), failing()],
         log: &format!("%REQ(:PATH)% {format}"),
         ..Setup::default()
     };
@@ -86,6 +86,16 @@ fn peer() -> Value {
     }})
 }
 
+/// Fails requests that ask for it, as a pod that cannot be reached.
+fn failing() -> Value {
+    json!({"name": "failing", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "abort": {"header_abort": {}, "percentage": {"numerator": 100}},
+    }})
+}
+
+const FAILS: &[(&str, &str)] = &[("x-envoy-fault-abort-request", "503")];
+
 const PEER: &[(&str, &str)] = &[("x-peer", "10.1.2.3:80")];
 const CANARY: &[(&str, &str)] = &[("x-canary", "1"), ("x-peer", "10.1.2.3:80")];
 
@@ -111,6 +121,14 @@ fn a_canary_at_either_end_has_a_name_of_its_own() {
     );
     let seen = at_caller("c1", &config("source"));
     assert_eq!(seen, ["cart shop-canary", "cart 10.1.2.3", "cart -"]);
+}
+
+#[test]
+fn a_request_that_nobody_answers_has_stables_name() {
+    let destination = expression("CLIENT", "destination_workload");
+    let format = format!("%CEL({destination})%");
+    let seen = logged("c1", &config("source"), &format, &[FAILS, &[]]);
+    assert_eq!(seen, ["shop", "-"]);
 }
 
 #[test]

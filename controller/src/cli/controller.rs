@@ -59,13 +59,13 @@ impl Controller {
         let instance_id = self.instance_id.as_deref();
         let namespace = client.default_namespace();
         let wanted = self.election.wanted(namespace, instance_id)?;
-        let mesh = self.mesh.settings()?;
         let listener = TcpListener::bind(self.listen).await;
         let listener = listener.with_context(|| format!("--listen {}", self.listen))?;
         let scope = Scope {
             namespace: self.namespace,
             instance_id: self.instance_id,
         };
+        let mesh = self.mesh.settings(&scope)?;
         tracing::info!(
             namespace = scope.namespace,
             instance_id = scope.instance_id,

@@ -10,7 +10,7 @@ use serin_core::plan::{Plan, Router};
 
 use super::screen;
 use crate::manifest;
-use crate::mesh::objects::{self, Wanted};
+use crate::mesh::objects::{self, Owner};
 use crate::mesh::routes;
 use crate::mesh::telemetry;
 
@@ -37,8 +37,8 @@ impl Render {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The filter's place, what it is to do while no release is in flight, its names on Istio's
-    /// metrics, and each Rollout's routes.
+    /// The filter's place, its names on Istio's metrics, and each Rollout's routes. What the filter is
+    /// to do is written while a release is in flight, and by nobody but the controller.
     fn objects(&self, plans: &[Plan]) -> anyhow::Result<Vec<Value>> {
         let by_filter = |plan: &&Plan| matches!(plan.router, Router::Wasm(_));
         let plans: Vec<&Plan> = plans.iter().filter(by_filter).collect();
@@ -51,9 +51,7 @@ impl Render {
         }
         let namespace = &self.root_namespace;
         let mut all = vec![
-            objects::place(namespace, 0),
-            // Without a release in flight there is no module.
-            objects::configuration(namespace, 0, &Wanted::default(), &Value::Null)?,
+            objects::place(&Owner::of_all(namespace), 0),
             telemetry::telemetry(namespace),
         ];
         // A plan with this router names both Services.
@@ -112,7 +110,6 @@ mod tests {
             names,
             [
                 "EnvoyFilter istio-system serin-filter",
-                "EnvoyFilter istio-system serin-config",
                 "Telemetry istio-system serin-tags",
                 "VirtualService web serin-shop",
             ]

@@ -42,8 +42,8 @@ pub(super) struct Acting<'a> {
     pub source: Option<&'a Source>,
     pub decision: &'a Decision,
     pub asked: &'a Asked,
-    /// Whether all proxies are known to run the traffic that is asked for.
-    pub is_known: bool,
+    /// Whether proxies may run a canary.
+    pub ran: bool,
     pub objects: &'a Objects,
     /// The version asked for.
     pub version: &'a Version,
@@ -82,6 +82,11 @@ impl Acting<'_> {
     /// Services first. What they select must be seen before traffic is sent there. When to try again
     /// although nothing changes.
     async fn move_traffic(&self) -> Result<Option<Duration>, PassError> {
+        // What takes a canary back waits for nothing: stable's Service leads where it should.
+        if self.asked.traffic.canary.is_none() && self.objects.lead_to_stable(self.plan, self.asked)
+        {
+            self.tell_proxies();
+        }
         let mut waits = false;
         for (name, hash) in &self.asked.services {
             waits |= self.select(name, hash).await?;
@@ -214,7 +219,7 @@ impl Acting<'_> {
         let traffic = &self.asked.traffic;
         let names = Names::of(self.plan, router);
         let rule = crate::mesh::rule(&key, names, &router.sticky, traffic);
-        mesh.want(&key, rule, self.is_known && traffic.canary.is_none());
+        mesh.want(&key, rule, self.ran);
     }
 
     /// The Rollout's own annotations: its revision, and the generation of its workload.

@@ -10,7 +10,8 @@ mod read;
 mod state;
 mod write;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -20,20 +21,27 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use serin_core::wire::Rule;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::watched::Changes;
 use crate::api::Rollout;
 use crate::manifest::Key;
+use crate::mesh::objects::Owner;
 use crate::mesh::proxies::Proxies;
 pub(super) use state::Shown;
 use state::State;
 
+/// How long it may take until the controller's own objects are read.
+const LATE: Duration = Duration::from_secs(10);
+
+/// How often they are looked at although nothing is told.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
 /// How the mesh is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Istio's root namespace: what is there is for all proxies of the mesh.
-    pub root_namespace: String,
+    /// Whose objects the controller's are; they are in Istio's root namespace.
+    pub owner: Owner,
     /// Where proxies reach a controller, for the filter's module.
     pub module_url: String,
     /// The Prometheus that scrapes the proxies.
@@ -53,14 +61,16 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// Whether there is such a Rollout.
+    fn has(&self, key: &Key) -> bool {
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        self.rollouts.get(&reference).is_some()
+    }
+
     /// Whether a release in flight may stay, whose Rollout has not said anything yet.
     fn stays(&self, key: &Key) -> bool {
-        let elsewhere = self
-            .namespace
-            .as_ref()
-            .is_some_and(|own| *own != key.namespace);
-        let reference = ObjectRef::new(&key.name).within(&key.namespace);
-        elsewhere || self.rollouts.get(&reference).is_some()
+        let elsewhere = self.namespace.as_ref();
+        elsewhere.is_some_and(|own| *own != key.namespace) || self.has(key)
     }
 }
 
@@ -69,6 +79,8 @@ impl Scope {
 pub(super) struct Mesh {
     settings: Arc<Settings>,
     state: Arc<Mutex<State>>,
+    /// What Prometheus is asked by.
+    http: Arc<OnceLock<reqwest::Client>>,
     /// What keeps the versions from being told apart.
     found: Arc<Mutex<Vec<String>>>,
     /// Something is to be written.
@@ -84,6 +96,7 @@ impl Mesh {
         Mesh {
             settings: Arc::new(settings),
             state: Arc::default(),
+            http: Arc::default(),
             found: Arc::default(),
             wanted: Arc::default(),
             written: Arc::default(),
@@ -99,10 +112,10 @@ impl Mesh {
         )
     }
 
-    /// What a Rollout's requests are to be. `rests` says that proxies are known to run it, and that it
-    /// is no more than they do without it.
-    pub(super) fn want(&self, key: &Key, rule: Rule, rests: bool) {
-        if self.with(|state| state.want(key, rule, rests, Instant::now())) {
+    /// What a Rollout's requests are to be. `ran` says that proxies may run something else of it, as
+    /// far as its own status tells.
+    pub(super) fn want(&self, key: &Key, rule: Rule, ran: bool) {
+        if self.with(|state| state.want(key, rule, ran, Instant::now())) {
             self.wanted.notify_one();
         }
     }
@@ -115,8 +128,13 @@ impl Mesh {
     }
 
     /// Whether all proxies are known to run a rule.
-    pub(super) fn shown(&self, key: &Key, rule: &Rule) -> Shown {
-        self.with(|state| state.shown(key, rule))
+    pub(super) fn shown(&self, key: &Key, rule: &Rule, ran: bool) -> Shown {
+        self.with(|state| state.shown(key, rule, ran))
+    }
+
+    /// What keeps proxies from running what a Rollout asked for, or from running it still.
+    pub(super) fn behind(&self, key: &Key) -> Option<String> {
+        self.with(|state| state.behind(key))
     }
 
     /// Writes what is wanted and finds out who runs it, for ever. `held` are the controller's own
@@ -137,21 +155,36 @@ impl Mesh {
                     .iter()
                     .filter_map(|object| serde_json::to_value(&**object).ok());
                 let objects: Vec<_> = objects.collect();
-                self.with(|state| state.see_all(&objects));
+                self.with(|state| state.see_all(&self.settings.owner, &objects));
                 self.wanted.notify_one();
-                self.tell_all();
+                self.written.notify_one();
+                self.tell_all(&scope);
             };
-            let beginning = async {
+            let mut listed = pin!(async {
                 // An error says that the watch has ended, and with it the controller.
                 let _ = listed.await;
                 // Until then it is not known whose releases may stay.
                 ready.await;
+            });
+            let beginning = async {
+                if timeout(LATE, &mut listed).await.is_err() {
+                    let namespace = &self.settings.owner.namespace;
+                    self.with(|state| {
+                        state.is_in_trouble(format!(
+                            "EnvoyFilters cannot be read in namespace {namespace:?}, expected Istio to \
+                             be installed, and a role that allows it (deploy/controller.yaml has one)"
+                        ))
+                    });
+                    self.tell_all(&scope);
+                    listed.await;
+                }
                 self.with(State::begin);
                 look();
             };
             let mut changes = changes;
             let heeding = async {
-                while changes.next().await.is_some() {
+                // What a relist has found is not told.
+                while !matches!(timeout(LOOK_AGAIN, changes.next()).await, Ok(None)) {
                     look();
                 }
             };
@@ -170,8 +203,10 @@ impl Mesh {
     }
 
     /// Has all Rollouts looked at that have something in flight.
-    fn tell_all(&self) {
-        let keys = self.with(|state| state.keys());
+    fn tell_all(&self, scope: &Scope) {
+        let mut keys = self.with(|state| state.keys());
+        // One that is not there would be taken to be gone.
+        keys.retain(|key| scope.has(key));
         self.tell(keys);
     }
 

@@ -359,14 +359,15 @@ impl<'a> Pass<'a> {
         } = self.remember(plan, seen);
         let unfit = analysis::unfit(&self.context.watched, plan, &self.document);
         let why = |unfit: &Unfit| unfit.why.clone();
-        if !unfit.is_empty() && begins(&memory.state, &seen.version.hash) {
-            return self
-                .refuse(&unfit.iter().map(why).collect::<Vec<_>>())
-                .await;
+        let unfollowed = seen.objects.unfollowed.iter().cloned();
+        let refused: Vec<String> = unfit.iter().map(why).chain(unfollowed).collect();
+        // One that is under way is held, and can be taken back.
+        if !refused.is_empty() && begins(&memory.state, &seen.version.hash) {
+            return self.refuse(&refused).await;
         }
         let overtaken = memory.asked.as_ref().map(|asked| &asked.traffic) != memory.known.as_ref()
             || spreading.is_none() && memory.known.is_some();
-        let observation = Observation {
+        let mut observation = Observation {
             state: memory.state.clone(),
             template: seen.version.hash.clone(),
             sets: seen.sets.clone(),
@@ -374,14 +375,26 @@ impl<'a> Pass<'a> {
             traffic: memory.known.clone(),
             overtaken,
         };
-        let decision = step(plan, &observation, self.now);
         // The steps would go on to their end without an analysis beside them that cannot begin.
         let is_missing = |run: &WantedRun| run.step.is_none() && !seen.runs.contains_key(&run.name);
         let lacks = unfit.iter().any(|unfit| unfit.step.is_none());
-        let decision = match lacks && decision.runs.iter().any(is_missing) {
-            true => step(&at_rest(plan), &observation, self.now),
-            false => decision,
+        let holds = !seen.objects.unfollowed.is_empty();
+        let decide = |observation: &Observation| {
+            if holds {
+                return step(&at_rest(plan), observation, self.now);
+            }
+            let decision = step(plan, observation, self.now);
+            match lacks && decision.runs.iter().any(is_missing) {
+                true => step(&at_rest(plan), observation, self.now),
+                false => decision,
+            }
         };
+        let mut decision = decide(&observation);
+        if let Some(running) = may_run(plan, &memory, &decision.traffic) {
+            memory.known = Some(running);
+            observation.traffic = memory.known.clone();
+            decision = decide(&observation);
+        }
         let asked = router::asked(plan, &decision);
         if memory.asked.as_ref() != Some(&asked) {
             spreading = None;
@@ -400,7 +413,10 @@ impl<'a> Pass<'a> {
         };
         let ahead = analysis::ahead(&unfit, &decision.state, is_begun);
         let stuck = ahead.iter().map(|unfit| &*unfit.why);
-        let stuck = (!ahead.is_empty()).then(|| stuck.collect::<Vec<_>>().join("; "));
+        let stuck: Vec<&str> = stuck
+            .chain(seen.objects.unfollowed.iter().map(|why| &**why))
+            .collect();
+        let stuck = (!stuck.is_empty()).then(|| stuck.join("; "));
 
         let acting = Acting {
             pass: self,
@@ -409,7 +425,7 @@ impl<'a> Pass<'a> {
             source,
             decision: &decision,
             asked: &asked,
-            is_known: memory.known.as_ref() == Some(&asked.traffic),
+            ran: memory.known.as_ref().is_some_and(has_canary),
             objects: &seen.objects,
             version: &seen.version,
             pods: &seen.pods,
@@ -429,6 +445,7 @@ impl<'a> Pass<'a> {
             failure: self.context.failure(self.uid),
             unfit: stuck,
             behind: behind.clone(),
+            overtaken,
             now: self.now,
         });
         let told_later = self.store(after).await?;
@@ -482,12 +499,13 @@ impl<'a> Pass<'a> {
         let shows = seen.objects.show(plan, asked);
         let mut spreading = self.context.spreading(self.uid, asked, shows);
         let mut behind = None;
-        if let Router::Wasm(router) = &plan.router
-            && let Shown::NotYet(told) = self.shown(plan, router, asked)
-        {
-            // Proxies are asked, so there is no time after which all are taken to know.
-            spreading = None;
-            behind = told;
+        if let Router::Wasm(router) = &plan.router {
+            let ran = memory.known.as_ref().is_some_and(has_canary);
+            if self.shown(plan, router, asked, ran) == Shown::NotYet {
+                // Proxies are asked, so there is no time after which all are taken to know.
+                spreading = None;
+            }
+            behind = self.context.mesh.behind(&mesh_key(self.rollout));
         }
         // Before anything was known, Services may have led elsewhere: to a Deployment, say.
         let same = memory
@@ -509,8 +527,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether all proxies run what was asked for.
-    fn shown(&self, plan: &Plan, router: &WasmRouter, asked: &Asked) -> Shown {
+    /// Whether all proxies run what was asked for; `ran` says whether they may run a canary.
+    fn shown(&self, plan: &Plan, router: &WasmRouter, asked: &Asked, ran: bool) -> Shown {
         let key = mesh_key(self.rollout);
         let rule = mesh::rule(
             &key,
@@ -518,7 +536,7 @@ impl<'a> Pass<'a> {
             &router.sticky,
             &asked.traffic,
         );
-        self.context.mesh.shown(&key, &rule)
+        self.context.mesh.shown(&key, &rule, ran)
     }
 
     /// Writes the status, if it says something else; when to write what can wait.
@@ -571,6 +589,23 @@ impl<'a> Pass<'a> {
         let namespace = self.rollout.namespace().unwrap_or_default();
         Api::namespaced(self.context.client.clone(), &namespace)
     }
+}
+
+fn has_canary(traffic: &Traffic) -> bool {
+    traffic.canary.is_some()
+}
+
+/// What proxies may run where a canary is not wanted any more before they were known to run it: none
+/// of them is known to run stable alone.
+fn may_run(plan: &Plan, memory: &Memory, wanted: &Traffic) -> Option<Traffic> {
+    let asked = memory.asked.as_ref()?;
+    let canary = asked.traffic.canary.as_ref()?;
+    let is_known = memory.known.as_ref().is_some_and(has_canary);
+    let by_filter = matches!(plan.router, Router::Wasm(_));
+    (by_filter && wanted.canary.is_none() && !is_known).then(|| Traffic {
+        stable: asked.traffic.stable.clone(),
+        canary: Some(canary.clone()),
+    })
 }
 
 /// The plan with its steps held.

@@ -130,12 +130,19 @@ fn names_service(rollout: &Rollout, named: &Named<'_>) -> bool {
 }
 
 fn names_virtual_service(rollout: &Rollout, named: &Named<'_>) -> bool {
-    let Some(istio) = canary(rollout).and_then(|canary| canary.pointer("/trafficRouting/istio"))
-    else {
+    const ISTIO: &str = "/trafficRouting/istio";
+    const FILTER: &str = "/trafficRouting/plugins/serin~1wasm";
+    let router = |pointer: &str| canary(rollout).and_then(|canary| canary.pointer(pointer));
+    let filter = router(FILTER);
+    if filter.is_some() && named.beside(rollout) {
+        // Its own, or one that may be for the same host.
+        return true;
+    }
+    let Some(router) = filter.or_else(|| router(ISTIO)) else {
         return false;
     };
-    let one = istio.get("virtualService").into_iter();
-    let many = istio.get("virtualServices").and_then(Value::as_array);
+    let one = router.get("virtualService").into_iter();
+    let many = router.get("virtualServices").and_then(Value::as_array);
     let mut all = one.chain(many.into_iter().flatten());
     all.any(|reference| {
         let name = reference

@@ -24,6 +24,8 @@ pub(super) struct Objects {
     virtual_services: Vec<(VirtualServiceRef, Value)>,
     rule: Option<(DestinationRuleRef, Value)>,
     own_routes: Option<OwnRoutes>,
+    /// Why routes do not follow the filter's header.
+    pub unfollowed: Vec<String>,
 }
 
 /// A change to one of Istio's objects.
@@ -83,11 +85,12 @@ impl Objects {
             found.extend(service.map(|service| (name.to_string(), service)));
         }
         let mut own_routes = None;
+        let mut unfollowed = Vec::new();
         let (virtual_services, rule) = match &plan.router {
             Router::Istio(router) => look_at_istio(watched, plan, router, &mut trouble),
             Router::ReplicaRatio => (Vec::new(), None),
             Router::Wasm(router) => {
-                own_routes = look_at_routes(watched, rollout, plan, router, &mut trouble);
+                own_routes = look_at_routes(watched, rollout, plan, router, &mut unfollowed);
                 (Vec::new(), None)
             }
         };
@@ -99,7 +102,16 @@ impl Objects {
             virtual_services,
             rule,
             own_routes,
+            unfollowed,
         })
+    }
+
+    /// Whether stable's Service selects what stable is to be.
+    pub(super) fn lead_to_stable(&self, plan: &Plan, asked: &Asked) -> bool {
+        let service = plan.stable_service.as_ref();
+        let service = service.and_then(|name| self.services.get(name));
+        let selected = service.and_then(|service| services::selected(service));
+        selected == Some(&asked.traffic.stable)
     }
 
     /// The VirtualService of the controller's own as it is to be, if it is not so.

@@ -12,6 +12,7 @@ use super::istio;
 use super::router::namespace_of;
 use super::watched::{Holding, Watched};
 use crate::api::Rollout;
+use crate::mesh::objects::MANAGED_BY;
 use crate::mesh::routes;
 
 /// The controller's own VirtualService.
@@ -35,10 +36,13 @@ impl OwnRoutes {
             );
         }
         wanted["metadata"]["ownerReferences"] = json!([self.owner]);
+        // Labels and owners of others' stay theirs.
         let is_so = self.seen.as_ref().is_some_and(|seen| {
-            let fields = ["/spec", "/metadata/labels", "/metadata/ownerReferences"];
-            let mut fields = fields.into_iter();
-            fields.all(|field| seen.pointer(field) == wanted.pointer(field))
+            let (label, value) = MANAGED_BY;
+            let uid = self.owner["uid"].as_str().unwrap_or_default();
+            seen["spec"] == wanted["spec"]
+                && seen["metadata"]["labels"][label] == *value
+                && routes::is_owned_by(seen, uid)
         });
         (!is_so).then_some(wanted)
     }
@@ -74,7 +78,22 @@ pub(super) fn look_at_routes(
             )),
         }
     }
+    trouble.extend(others_host(watched, plan, router).map(|why| format!("{FIELD}.{why}")));
     if !router.virtual_services.is_empty() {
+        let named = router.virtual_services.iter();
+        let named = named.filter_map(|reference| {
+            watched.virtual_service(namespace_of(reference, plan), &reference.name)
+        });
+        let named: Vec<Value> = named.collect();
+        let missing = routes::uncovered(&named, plan, router);
+        trouble.extend(missing.map(|why| format!("{FIELD}.virtualService: {why}")));
+        return None;
+    }
+    if let Some(host) = router.hosts.first() {
+        trouble.push(format!(
+            "{FIELD}.hosts: has {host:?}, and the controller's own VirtualService is for the stable \
+             Service alone, expected {FIELD}.virtualService to name yours that has this host"
+        ));
         return None;
     }
     let owner: Option<OwnerReference> = rollout.controller_owner_ref(&());
@@ -82,7 +101,7 @@ pub(super) fn look_at_routes(
     let seen = watched.virtual_service(&plan.namespace, &name);
     let owner = json!(owner?);
     let uid = rollout.uid().unwrap_or_default();
-    let is_others = |seen: &Value| !routes::is_owned_by(seen, &uid);
+    let is_others = |seen: &Value| !routes::is_own(seen, &uid);
     if seen.as_ref().is_some_and(is_others) {
         trouble.push(format!(
             "{FIELD}: VirtualService {name:?} is there and not this Rollout's, expected none of that \
@@ -117,4 +136,25 @@ fn other_for_host(watched: &Watched, plan: &Plan, own: &str) -> Option<String> {
             && hosts.any(|host| forms.iter().any(|form| form == host))
     });
     found.map(|object| object.name_any())
+}
+
+/// A host that is a Service's of another namespace.
+fn others_host(watched: &Watched, plan: &Plan, router: &WasmRouter) -> Option<String> {
+    let hosts = router.hosts.iter().enumerate();
+    let mut found = hosts.filter_map(|(i, host)| {
+        let (service, rest) = host.split_once('.')?;
+        let namespace = rest
+            .strip_suffix(".svc.cluster.local")
+            .or(rest.strip_suffix(".svc"));
+        let is_other = |namespace: &str| namespace != plan.namespace;
+        let in_full = namespace.is_some_and(is_other);
+        let short = is_other(rest) && watched.service(rest, service).is_some();
+        (in_full || short).then(|| {
+            format!(
+                "hosts[{i}]: is {host:?}, a Service of another namespace, expected hosts of this \
+                 Rollout's own"
+            )
+        })
+    });
+    found.next()
 }

@@ -45,6 +45,8 @@ pub(super) struct Facts<'a> {
     pub unfit: Option<String>,
     /// Which proxies do not run what they should.
     pub behind: Option<String>,
+    /// Whether what was known is not so any more.
+    pub overtaken: bool,
     pub now: Timestamp,
 }
 
@@ -247,7 +249,7 @@ fn weights(facts: &Facts<'_>) -> Value {
     json!({
         "canary": destination(weight, revision, canary),
         "stable": destination(most.saturating_sub(weight), &known.stable, stable),
-        "verified": *known == facts.decision.traffic,
+        "verified": *known == facts.decision.traffic && !facts.overtaken,
     })
 }
 
@@ -352,6 +354,7 @@ mod tests {
                 failure: None,
                 unfit: None,
                 behind: None,
+                overtaken: false,
                 now: Timestamp(1_000),
             })
         };

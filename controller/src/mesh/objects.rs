@@ -25,24 +25,53 @@ pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "serin");
 /// The version of Istio's API that EnvoyFilters are written in.
 pub const API: &str = "networking.istio.io/v1alpha3";
 
-/// What something of a shard is called. Releases that have no room in one object and one filter go to
-/// the next, so all but the first are seldom there.
-pub fn of_shard(name: &str, shard: usize) -> String {
-    match shard {
-        0 => name.to_string(),
-        shard => format!("{name}-{}", shard + 1),
+/// Whose objects they are: those of a controller that looks after a part of the mesh have names of
+/// their own, and so have its filters, or two controllers would undo each other's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Where the objects are, which is whose proxies they are for: Istio's root namespace for all.
+    pub namespace: String,
+    /// The part: an instance id, a namespace, or both; none: all Rollouts.
+    pub part: Option<String>,
+}
+
+impl Owner {
+    /// Of all Rollouts.
+    pub fn of_all(namespace: &str) -> Owner {
+        Owner {
+            namespace: namespace.to_string(),
+            part: None,
+        }
+    }
+
+    /// What something of a shard is called. Releases that have no room in one object and one filter
+    /// go to the next, so all but the first are seldom there.
+    pub fn name(&self, name: &str, shard: usize) -> String {
+        let mut name = name.to_string();
+        if let Some(part) = &self.part {
+            name = format!("{name}-{part}");
+        }
+        match shard {
+            0 => name,
+            shard => format!("{name}-{}", shard + 1),
+        }
+    }
+
+    /// Whether another filter of Serin's may stand before this one.
+    fn is_after_another(&self, shard: usize) -> bool {
+        shard > 0 || self.part.is_some()
     }
 }
 
 /// The filter's place in all proxies of a namespace, of all namespaces if it is Istio's root
 /// namespace: before what only counts and routes, after all that authenticates. Without a
 /// configuration every request is let through.
-pub fn place(namespace: &str, shard: usize) -> Value {
+pub fn place(owner: &Owner, shard: usize) -> Value {
     let source = json!({
         "ads": {}, "initial_fetch_timeout": "5s", "resource_api_version": "V3",
     });
     let patch = |context: &str, name: &str| {
-        let name = of_shard(name, shard);
+        let name = owner.name(name, shard);
         json!({
             "applyTo": "HTTP_FILTER",
             "match": {
@@ -59,7 +88,7 @@ pub fn place(namespace: &str, shard: usize) -> Value {
     let (label, value) = MANAGED_BY;
     json!({
         "apiVersion": API, "kind": "EnvoyFilter",
-        "metadata": {"name": of_shard(PLACE, shard), "namespace": namespace,
+        "metadata": {"name": owner.name(PLACE, shard), "namespace": owner.namespace,
             "labels": {label: value}},
         "spec": {
             // The shards' filters stand in their order.
@@ -88,14 +117,14 @@ pub struct Wanted {
 /// # Errors
 /// Every limit of the filter's that is passed.
 pub fn configuration(
-    namespace: &str,
+    owner: &Owner,
     shard: usize,
     wanted: &Wanted,
     code: &Value,
 ) -> Result<Value, FieldErrors> {
     let mut patches = Vec::new();
     for role in [Role::Source, Role::Destination] {
-        let config = filter(shard, role, wanted);
+        let config = filter(owner, shard, role, wanted);
         config.to_json()?;
         let name = &config.name;
         patches.push(json!({
@@ -107,7 +136,8 @@ pub fn configuration(
         }));
     }
     let (label, value) = MANAGED_BY;
-    let name = of_shard(CONFIGURATION, shard);
+    let name = owner.name(CONFIGURATION, shard);
+    let namespace = &owner.namespace;
     let object = json!({
         "apiVersion": API, "kind": "EnvoyFilter",
         "metadata": {"name": name, "namespace": namespace, "labels": {label: value},
@@ -126,7 +156,7 @@ pub fn configuration(
 }
 
 /// What one filter is told. Where requests come in, it is told of the versions alone.
-fn filter(shard: usize, role: Role, wanted: &Wanted) -> FilterConfig {
+pub(super) fn filter(owner: &Owner, shard: usize, role: Role, wanted: &Wanted) -> FilterConfig {
     let (name, rules, pods) = match role {
         Role::Source => (SOURCE, wanted.rules.clone(), Vec::new()),
         Role::Destination => (DESTINATION, Vec::new(), versions(&wanted.rules)),
@@ -134,11 +164,11 @@ fn filter(shard: usize, role: Role, wanted: &Wanted) -> FilterConfig {
     FilterConfig {
         version: VERSION,
         generation: wanted.generation,
-        name: of_shard(name, shard),
+        name: owner.name(name, shard),
         role,
         proxy: Proxy::default(),
         pods,
-        after_another: shard > 0,
+        after_another: owner.is_after_another(shard),
         istio_metrics: false,
         rules,
     }
@@ -170,13 +200,38 @@ pub fn read(object: &Value) -> Wanted {
     }
 }
 
+/// Where the proxies of a [`configuration`] find the module, if it says so as [`code_at`] does.
+pub fn code_of(object: &Value) -> Option<Value> {
+    let patches = object["spec"]["configPatches"].as_array()?;
+    let mut codes = patches.iter().map(|patch| {
+        let plugin = &patch["patch"]["value"]["typed_config"]["config"];
+        &plugin["vm_config"]["code"]
+    });
+    codes
+        .find(|code| {
+            let remote = &code["remote"];
+            let (uri, sum) = (&remote["http_uri"]["uri"], &remote["sha256"]);
+            let known = uri.as_str().zip(sum.as_str());
+            known.is_some_and(|(uri, sum)| {
+                let path = format!("/filter/{sum}.wasm");
+                let at = uri.strip_suffix(&path);
+                at.is_some_and(|at| **code == remote_code(at, &path, sum))
+            })
+        })
+        .cloned()
+}
+
 /// The module where a controller gives it out, such as `http://serin.serin-system:8090`: proxies
 /// take these bytes or none.
 pub fn code_at(controller: &str) -> Value {
     let path = crate::cluster::web::module_path();
+    remote_code(controller, &path, serin_filter_module::SHA256)
+}
+
+fn remote_code(controller: &str, path: &str, sum: &str) -> Value {
     json!({"remote": {
         "http_uri": {"uri": format!("{controller}{path}"), "timeout": "30s", "cluster": "_"},
-        "sha256": serin_filter_module::SHA256,
+        "sha256": sum,
     }})
 }
 
@@ -207,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_place_lets_everything_through_until_there_is_a_configuration() {
-        let object = place("istio-system", 0);
+        let object = place(&Owner::of_all("istio-system"), 0);
         let names: Vec<&str> = configs(&object).iter().map(|(name, _)| *name).collect();
         assert_eq!(names, [SOURCE, SOURCE, DESTINATION]);
         for (_, value) in configs(&object) {
@@ -223,7 +278,8 @@ mod tests {
     #[test]
     fn a_configuration_is_for_all_proxies_and_pinned_to_the_module() {
         let code = code_at("http://serin.serin-system:8090");
-        let object = configuration("istio-system", 0, &wanted(), &code).expect("an object");
+        let object =
+            configuration(&Owner::of_all("istio-system"), 0, &wanted(), &code).expect("an object");
         let found = configs(&object);
         assert_eq!(found.len(), 2);
         for (name, value) in found {
@@ -247,11 +303,12 @@ mod tests {
 
     #[test]
     fn another_shard_has_names_of_its_own_and_stands_behind() {
-        let object = configuration("a", 1, &wanted(), &json!({})).expect("an object");
+        let object =
+            configuration(&Owner::of_all("a"), 1, &wanted(), &json!({})).expect("an object");
         assert_eq!(object["metadata"]["name"], "serin-config-2");
         let names: Vec<&str> = configs(&object).iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["serin-source-2", "serin-destination-2"]);
-        let place = place("a", 1);
+        let place = place(&Owner::of_all("a"), 1);
         assert_eq!(place["metadata"]["name"], "serin-filter-2");
         assert_eq!(place["spec"]["priority"], 1);
         let (name, value) = configs(&object)[0];
@@ -262,19 +319,45 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_mesh_has_objects_and_filters_of_its_own() {
+        let owner = Owner {
+            namespace: "istio-system".into(),
+            part: Some("blue".into()),
+        };
+        let object = configuration(&owner, 1, &wanted(), &json!({})).expect("an object");
+        assert_eq!(object["metadata"]["name"], "serin-config-blue-2");
+        let names: Vec<&str> = configs(&object).iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["serin-source-blue-2", "serin-destination-blue-2"]);
+        assert_eq!(place(&owner, 0)["metadata"]["name"], "serin-filter-blue");
+    }
+
+    #[test]
+    fn a_configuration_tells_where_its_module_is() {
+        let owner = Owner::of_all("a");
+        let code = code_at("http://serin.serin:8090");
+        let object = configuration(&owner, 0, &wanted(), &code).expect("an object");
+        assert_eq!(code_of(&object), Some(code));
+        let mut other = code_at("http://serin.serin:8090");
+        other["remote"]["http_uri"]["uri"] = json!("http://elsewhere/filter.wasm");
+        let object = configuration(&owner, 0, &wanted(), &other).expect("an object");
+        assert_eq!(code_of(&object), None);
+    }
+
+    #[test]
     fn what_is_no_configuration_says_nothing() {
         assert_eq!(read(&json!({})), Wanted::default());
         let rest = Wanted {
             generation: 9,
             rules: Vec::new(),
         };
-        let object = configuration("a", 0, &rest, &json!({})).expect("an object");
+        let object = configuration(&Owner::of_all("a"), 0, &rest, &json!({})).expect("an object");
         assert_eq!(read(&object), rest);
     }
 
     #[test]
     fn at_rest_there_is_no_module() {
-        let object = configuration("a", 0, &Wanted::default(), &json!({})).expect("an object");
+        let object = configuration(&Owner::of_all("a"), 0, &Wanted::default(), &json!({}))
+            .expect("an object");
         for (_, value) in configs(&object) {
             let kind = value["typed_config"]["@type"].as_str().expect("a type");
             assert!(kind.ends_with("rbac.v3.RBAC"), "{kind}");
@@ -285,7 +368,8 @@ mod tests {
     fn what_the_filter_would_refuse_is_refused_here() {
         let mut wanted = wanted();
         wanted.rules[0].hosts = vec!["SHOP".into()];
-        let refused = configuration("a", 0, &wanted, &json!({})).expect_err("is refused");
+        let refused =
+            configuration(&Owner::of_all("a"), 0, &wanted, &json!({})).expect_err("is refused");
         assert!(
             refused.to_string().contains("rules[0].hosts[0]"),
             "{refused}"

@@ -1,7 +1,7 @@
 //! Which proxies run a configuration, asked of the Prometheus that scrapes them: the queries, and what
 //! is told of those that do not.
 
-use serin_core::metric::GENERATION;
+use serin_core::metric::{GENERATION, THREADS};
 
 use crate::provider::prometheus::{Labels, Series};
 
@@ -11,6 +11,9 @@ const TARGET: &str = "on(job, instance)";
 /// How long a proxy that cannot be scraped any more is expected to be there still.
 const REMEMBERED: &str = "5m";
 
+/// The listeners that every proxy of Istio's has: for its metrics and for its health.
+const OWN_LISTENERS: usize = 2;
+
 /// How many proxies are told by name.
 const NAMED: usize = 5;
 
@@ -19,56 +22,81 @@ const NAMED: usize = 5;
 pub struct Proxies(pub String);
 
 impl Proxies {
-    /// Those that were scraped lately and that are still to be scraped.
+    /// Those that were scraped lately and that are still to be scraped, and have a listener for
+    /// requests: a gateway that no Gateway selects has no filter, nor anybody who calls it.
     fn all(&self) -> String {
         let Proxies(selector) = self;
-        format!("(last_over_time({selector}[{REMEMBERED}]) and {TARGET} up)")
-    }
-
-    /// The generation of a configuration that each proxy shows, 0 if none.
-    fn generations(&self, config: &str) -> String {
-        let all = self.all();
         format!(
-            "(({} and {TARGET} {all}) or {TARGET} {all} * 0)",
-            shown(config)
+            "((last_over_time({selector}[{REMEMBERED}]) and {TARGET} up) unless {TARGET} \
+             envoy_listener_manager_total_listeners_active <= {OWN_LISTENERS})"
         )
     }
 
-    /// The lowest generation that a proxy shows; nothing if there is no proxy.
-    pub fn lowest(&self, config: &str) -> String {
-        format!("min({})", self.generations(config))
+    /// The lowest generation that all proxies are known to run, 0 if one runs none; nothing if there is
+    /// no proxy. One that cannot be scraped for a moment counts with what it ran, and those that
+    /// started within `young` seconds have been told the newest only.
+    pub fn lowest(&self, config: &str, young: u64) -> String {
+        let all = self.all();
+        let all = format!("({all} unless {TARGET} envoy_server_uptime < {young})");
+        let shown = shown(config);
+        // Scraped, and without a generation: the filter was there and is not any more.
+        let without = format!("(up == 1 unless {TARGET} {shown})");
+        format!(
+            "min(((max by (job, instance) (max_over_time({shown}[{REMEMBERED}])) and {TARGET} {all}) \
+             unless {TARGET} {without}) or {TARGET} {all} * 0)"
+        )
     }
 
-    /// The proxies that show less than a generation, with what they show.
+    /// The proxies that do not run a generation now, or miss the filter on a thread, with what they
+    /// run; 0 is none.
     pub fn behind(&self, config: &str, generation: u64) -> String {
-        format!("{} < {generation}", self.generations(config))
+        let (all, shown, lost) = (self.all(), shown(config), lost(config));
+        format!(
+            "((({shown} and {TARGET} {all}) unless {TARGET} {lost}) or {TARGET} {all} * 0) \
+             < {generation}"
+        )
     }
 }
 
-/// The highest generation that was shown lately, also by proxies that are gone.
-pub fn highest(config: &str) -> String {
-    format!("max(max_over_time({}[1d]))", shown(config))
+/// The proxies where the filter is missing on a thread, with the number of those that have it: each
+/// worker has it, and the main thread.
+pub fn lost(config: &str) -> String {
+    format!(
+        "(min by (job, instance) ({THREADS}{{config=\"{config}\"}}) < {TARGET} \
+         (max by (job, instance) (envoy_server_concurrency) + 1))"
+    )
 }
 
 fn shown(config: &str) -> String {
     format!("{GENERATION}{{config=\"{config}\"}}")
 }
 
-/// What is told of proxies that are behind, with what each shows.
-pub fn told(generation: u64, behind: &[Series]) -> String {
-    let names = behind.iter().map(|(labels, shown)| {
+/// What is told of proxies that are behind, with what each shows, and of `lost` how many threads have
+/// the filter.
+pub fn told(generation: u64, behind: &[Series], lost: &[Series]) -> String {
+    let target = |labels: &Labels| [labels.get("job").cloned(), labels.get("instance").cloned()];
+    let threads = |labels: &Labels| {
+        let mut lost = lost.iter();
+        let found = lost.find(|(other, _)| target(other) == target(labels));
+        found.map(|(_, threads)| *threads)
+    };
+    let one = |(labels, shown): &Series| {
         let name = name(labels);
-        match *shown > 0.0 {
-            true => format!("{name} (runs {shown})"),
-            false => format!("{name} (runs none)"),
+        match threads(labels) {
+            Some(threads) => format!("{name} (lost the filter, has it on {threads} threads)"),
+            None if *shown > 0.0 => format!("{name} (runs {shown})"),
+            None => format!("{name} (runs none)"),
         }
-    });
-    let text = listed(names);
+    };
+    let text = listed(behind.iter().map(one));
     let (count, verb) = match behind.len() {
         1 => ("1 proxy".to_string(), "does"),
         count => (format!("{count} proxies"), "do"),
     };
-    format!("{count} {verb} not run generation {generation} of the filter's configuration: {text}")
+    format!(
+        "{count} {verb} not run generation {generation} of the filter's configuration: {text} (the \
+         controller's option --proxies says which count)"
+    )
 }
 
 /// The first few names, and how many there are more.
@@ -119,11 +147,17 @@ mod tests {
     #[test]
     fn a_proxy_that_shows_nothing_counts_as_zero() {
         let proxies = Proxies("envoy_server_uptime".into());
+        let all = "((last_over_time(envoy_server_uptime[5m]) and on(job, instance) up) unless \
+                   on(job, instance) envoy_listener_manager_total_listeners_active <= 2)";
+        let old = format!("({all} unless on(job, instance) envoy_server_uptime < 9)");
         assert_eq!(
-            proxies.lowest("serin-source"),
-            "min(((serin_config_generation{config=\"serin-source\"} and on(job, instance) \
-             (last_over_time(envoy_server_uptime[5m]) and on(job, instance) up)) or \
-             on(job, instance) (last_over_time(envoy_server_uptime[5m]) and on(job, instance) up) * 0))"
+            proxies.lowest("serin-source", 9),
+            format!(
+                "min(((max by (job, instance) (max_over_time(serin_config_generation\
+                 {{config=\"serin-source\"}}[5m])) and on(job, instance) {old}) unless \
+                 on(job, instance) (up == 1 unless on(job, instance) serin_config_generation\
+                 {{config=\"serin-source\"}})) or on(job, instance) {old} * 0)"
+            )
         );
     }
 
@@ -131,19 +165,24 @@ mod tests {
     fn a_few_are_named_and_the_rest_counted() {
         let one = [(labels(&[("namespace", "web"), ("pod", "cart-1")]), 6.0)];
         assert_eq!(
-            told(7, &one),
-            "1 proxy does not run generation 7 of the filter's configuration: web/cart-1 (runs 6)"
+            told(7, &one, &[]),
+            "1 proxy does not run generation 7 of the filter's configuration: web/cart-1 (runs 6) \
+             (the controller's option --proxies says which count)"
+        );
+        let lost = [(labels(&[("namespace", "web"), ("pod", "cart-1")]), 2.0)];
+        assert!(
+            super::told(7, &one, &lost).contains("cart-1 (lost the filter, has it on 2 threads)")
         );
         let many: Vec<_> = (0..9)
             .map(|n| (labels(&[("instance", &format!("10.0.0.{n}:15020"))]), 0.0))
             .collect();
-        let told = told(7, &many);
+        let told = told(7, &many, &[]);
         assert!(
             told.starts_with("9 proxies do not run generation 7"),
             "{told}"
         );
         assert!(
-            told.ends_with("10.0.0.4:15020 (runs none) and 4 more"),
+            told.contains("10.0.0.4:15020 (runs none) and 4 more ("),
             "{told}"
         );
     }

@@ -2,7 +2,7 @@
 //! user's, which is never written.
 
 use serde_json::{Map, Value, json};
-use serin_core::plan::Plan;
+use serin_core::plan::{Plan, WasmRouter};
 use serin_core::wire::{VARIANT_HEADER, Variant, dns_forms};
 
 use super::objects::MANAGED_BY;
@@ -44,6 +44,15 @@ pub fn is_owned_by(object: &Value, uid: &str) -> bool {
     owners.any(|owner| owner["uid"] == *uid)
 }
 
+/// Whether a VirtualService of the controller's own name is that: the Rollout's with this uid, or one
+/// that `serin render` printed and somebody applied.
+pub fn is_own(object: &Value, uid: &str) -> bool {
+    let (label, value) = MANAGED_BY;
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    let free = owners.is_none_or(Vec::is_empty) && object["metadata"]["labels"][label] == *value;
+    free || is_owned_by(object, uid)
+}
+
 /// The route of the controller's own that everybody else takes.
 pub const STABLE_ROUTE: &str = "serin-stable";
 
@@ -67,9 +76,9 @@ pub fn trouble(object: &Value, plan: &Plan) -> Vec<String> {
                 header_match()
             ));
         }
-        let canary_before = routes.iter().take(i);
-        let mut canary_before = canary_before.filter(|route| sides.of(route) == (false, true));
-        if to_stable && !canary_before.any(|before| covers(before, route)) {
+        let before = routes.iter().take(i);
+        let canary_before = before.filter(|route| sides.of(route) == (false, true));
+        if to_stable && !covers(&canary_before.collect::<Vec<_>>(), route) {
             trouble.push(format!(
                 "{object_name}: spec.http[{i}] sends requests to the stable Service, and no route \
                  before it takes those of them with the header {VARIANT_HEADER}, expected one with \
@@ -102,7 +111,12 @@ struct Sides<'a> {
 impl Sides<'_> {
     /// Whether a route leads to stable, and whether it leads to the canary.
     fn of(&self, route: &Value) -> (bool, bool) {
-        let destinations = route["route"].as_array().into_iter().flatten();
+        let all = route["route"].as_array();
+        let all = all.map(Vec::as_slice).unwrap_or_default();
+        // Beside others one with no weight gets nothing.
+        let destinations = all
+            .iter()
+            .filter(|one| all.len() == 1 || one["weight"] != 0);
         let hosts = destinations.filter_map(|one| one["destination"]["host"].as_str());
         let is = |host: &str, service: &Option<String>| {
             service.as_deref().is_some_and(|service| {
@@ -133,9 +147,9 @@ fn every_match_has_header(route: &Value) -> bool {
     !matches(route).is_empty() && matches(route).iter().all(has_header)
 }
 
-/// Whether all requests with the header that `stable` would take are taken by `canary`: for each of
-/// its matches there is one that asks for nothing more than the header.
-fn covers(canary: &Value, stable: &Value) -> bool {
+/// Whether all requests with the header that `stable` would take are taken by routes before it: for
+/// each of its matches there is one that asks for nothing more than the header.
+fn covers(before: &[&Value], stable: &Value) -> bool {
     let any = json!({});
     let stable = match matches(stable) {
         [] => std::slice::from_ref(&any),
@@ -143,12 +157,50 @@ fn covers(canary: &Value, stable: &Value) -> bool {
     };
     let mut all = stable.iter();
     all.all(|stable| {
-        let mut canary = matches(canary).iter().filter(|one| has_header(one));
+        let canary = before.iter().flat_map(|route| matches(route));
+        let mut canary = canary.filter(|one| has_header(one));
         canary.any(|canary| {
             let rest = conditions(canary);
             rest.is_empty() || rest == conditions(stable)
         })
     })
+}
+
+/// The hosts of a Rollout's that no VirtualService of these is for: requests that the filter sends to
+/// the canary there would reach stable all the same.
+pub fn uncovered<'a>(
+    named: &'a [Value],
+    plan: &'a Plan,
+    router: &'a WasmRouter,
+) -> impl Iterator<Item = String> + 'a {
+    let texts = |object: &'a Value, field: &str| {
+        let list = object["spec"][field].as_array().into_iter().flatten();
+        list.filter_map(Value::as_str)
+    };
+    let matches = |pattern: &str, host: &str| match pattern.strip_prefix('*') {
+        Some(rest) => host.ends_with(rest),
+        None => pattern.eq_ignore_ascii_case(host),
+    };
+    let has = move |object: &'a Value, host: &str| {
+        texts(object, "hosts").any(|pattern| matches(pattern, host))
+    };
+    let is_for_mesh = move |object: &'a Value| {
+        object["spec"]["gateways"].is_null() || texts(object, "gateways").any(|name| name == "mesh")
+    };
+    let service = plan.stable_service.as_deref().unwrap_or(&plan.name);
+    let forms = dns_forms(service, &plan.namespace);
+    let mut for_mesh = named.iter().filter(move |object| is_for_mesh(object));
+    let in_mesh = for_mesh.any(|object| forms.iter().any(|form| has(object, form)));
+    let mesh = (!in_mesh).then(|| {
+        format!(
+            "none of those that are named has host {service:?} and gateway mesh, expected one for \
+             callers in the mesh"
+        )
+    });
+    let hosts = router.hosts.iter();
+    let hosts = hosts.filter(move |host| !named.iter().any(|object| has(object, host)));
+    let hosts = hosts.map(|host| format!("none of those that are named has host {host:?}"));
+    mesh.into_iter().chain(hosts)
 }
 
 /// What a match asks for beside the header; its name asks for nothing.
@@ -204,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_rendered_and_applied_is_taken_for_its_own() {
+        let rendered = own(&plan()).expect("an object");
+        assert!(is_own(&rendered, "1") && !is_owned_by(&rendered, "1"));
+        let mut others = rendered.clone();
+        others["metadata"]["ownerReferences"] = json!([{"uid": "2"}]);
+        assert!(!is_own(&others, "1") && is_own(&others, "2"));
+        let mut users = rendered;
+        users["metadata"]["labels"] = json!({});
+        assert!(!is_own(&users, "1"));
+    }
+
+    #[test]
     fn a_users_may_match_more_and_name_services_in_full() {
         let header = header_match();
         let mut with_path = header.clone();
@@ -218,6 +282,33 @@ mod tests {
             {"route": to("shop.web")},
         ]));
         assert_eq!(told, "");
+    }
+
+    #[test]
+    fn a_destination_without_weight_gets_nothing() {
+        let weights = json!([{"destination": {"host": "shop"}, "weight": 100},
+            {"destination": {"host": "shop-canary"}, "weight": 0}]);
+        let told = told(json!([
+            {"match": [header_match()], "route": to("shop-canary")}, {"route": weights},
+        ]));
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn every_host_has_a_virtual_service() {
+        let router = WasmRouter {
+            hosts: vec!["shop.example.com".into(), "www.shop.net".into()],
+            ..WasmRouter::default()
+        };
+        let object =
+            |hosts: Value, gateways: Value| json!({"spec": {"hosts": hosts, "gateways": gateways}});
+        let told =
+            |named: &[Value]| -> Vec<String> { uncovered(named, &plan(), &router).collect() };
+        let door = object(json!(["*.example.com", "www.shop.net"]), json!(["door"]));
+        let mesh = object(json!(["shop.web.svc.cluster.local"]), Value::Null);
+        assert_eq!(told(&[door.clone(), mesh.clone()]), Vec::<String>::new());
+        assert!(told(&[door])[0].contains("gateway mesh"));
+        assert!(told(&[mesh])[0].contains("shop.example.com"));
     }
 
     #[test]

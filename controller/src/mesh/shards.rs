@@ -2,13 +2,13 @@
 //! shards are to hold goes out. A release stays where it is, for proxies take up the shards one by
 //! one, and while it moved it would be in none.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serin_core::wire::{
-    MAX_CONDITIONS, MAX_CONFIG, MAX_HOSTS, MAX_REGEXES, MAX_RULES, Rule, Test, dns_forms,
+    MAX_CONDITIONS, MAX_CONFIG, MAX_HOSTS, MAX_REGEXES, MAX_RULES, Role, Rule, Test, dns_forms,
 };
 
-use super::objects::versions;
+use super::objects::{self, Owner, Wanted, versions};
 use crate::manifest::Key;
 
 /// The most shards: a filter more in every proxy each.
@@ -38,31 +38,40 @@ pub fn key(rule: &Rule) -> Key {
 }
 
 /// Places what Rollouts want. What `held` has of Rollouts that have not said anything stays if
-/// `stays` says so.
+/// `stays` says so, as does what is to become something that has no place.
 pub fn place(held: &[Vec<Rule>], wants: &Wants, stays: impl Fn(&Key) -> bool) -> Placed {
     let mut placing = Placing {
         shards: vec![Shard::default(); held.len()],
         ..Placing::default()
     };
-    let mut moved: Vec<&Rule> = Vec::new();
-    for (shard, rule) in held
-        .iter()
-        .enumerate()
-        .flat_map(|(shard, rules)| rules.iter().map(move |rule| (shard, rule)))
-    {
-        let key = key(rule);
-        let rule = match wants.get(&key) {
+    let all = held.iter().enumerate();
+    let all = all.flat_map(|(shard, rules)| rules.iter().map(move |rule| (shard, rule)));
+    let left = all.filter_map(|(shard, before)| {
+        let key = key(before);
+        let wanted = match wants.get(&key) {
             Some(wanted) => wanted.as_ref(),
-            None => stays(&key).then_some(rule),
+            None => stays(&key).then_some(before),
         };
-        // One that has grown too large for its place.
-        moved.extend(rule.filter(|rule| !placing.fits(shard, rule)));
-        if let Some(rule) = rule.filter(|rule| placing.fits(shard, rule)) {
-            placing.add(shard, rule);
+        Some((shard, before, wanted?))
+    });
+    // Who asks for other hosts gets them after those who had them.
+    let (same, other): (Vec<_>, Vec<_>) =
+        left.partition(|(_, before, wanted)| hosts(before) == hosts(wanted));
+    let mut moved = Vec::new();
+    for (shard, before, wanted) in same.into_iter().chain(other) {
+        let is_sound = wanted == before || placing.is_sound(wanted);
+        match is_sound && placing.fits(shard, wanted) {
+            true => placing.add(shard, wanted),
+            false => moved.push((shard, before, wanted)),
         }
     }
-    let new = wants.values().flatten();
-    for rule in moved.into_iter().chain(new) {
+    for (shard, before, wanted) in moved {
+        placing.find_place(wanted);
+        if !placing.placed.contains(&key(wanted)) && placing.fits(shard, before) {
+            placing.add(shard, before);
+        }
+    }
+    for rule in wants.values().flatten() {
         placing.find_place(rule);
     }
     placing.placed()
@@ -72,7 +81,7 @@ pub fn place(held: &[Vec<Rule>], wants: &Wants, stays: impl Fn(&Key) -> bool) ->
 struct Placing {
     shards: Vec<Shard>,
     hosts: HashMap<String, Key>,
-    placed: BTreeMap<Key, usize>,
+    placed: BTreeSet<Key>,
     refused: BTreeMap<Key, String>,
 }
 
@@ -85,7 +94,7 @@ struct Shard {
 impl Placing {
     fn find_place(&mut self, rule: &Rule) {
         let key = key(rule);
-        if self.placed.contains_key(&key) || self.refused.contains_key(&key) {
+        if self.placed.contains(&key) || self.refused.contains_key(&key) || !self.is_sound(rule) {
             return;
         }
         let taken = hosts(rule).into_iter().find_map(|host| {
@@ -118,6 +127,24 @@ impl Placing {
         }
     }
 
+    /// Whether the filter takes a rule; what it refuses would keep all others from being written.
+    fn is_sound(&mut self, rule: &Rule) -> bool {
+        let alone = Wanted {
+            generation: 0,
+            rules: vec![rule.clone()],
+        };
+        let filters = [Role::Source, Role::Destination]
+            .map(|role| objects::filter(&Owner::of_all(""), 0, role, &alone));
+        let refused = filters.iter().find_map(|filter| filter.to_json().err());
+        match refused {
+            Some(errors) => {
+                self.refused.insert(key(rule), errors.to_string());
+                false
+            }
+            None => true,
+        }
+    }
+
     /// Whether a rule has room in a shard, and none of its hosts is another's.
     fn fits(&self, shard: usize, rule: &Rule) -> bool {
         let size = self.shards.get(shard).map(|shard| shard.size);
@@ -134,7 +161,7 @@ impl Placing {
         place.rules.insert(key.clone(), rule.clone());
         let hosts = hosts(rule).into_iter();
         self.hosts.extend(hosts.map(|host| (host, key.clone())));
-        self.placed.insert(key, shard);
+        self.placed.insert(key);
     }
 
     fn placed(self) -> Placed {
@@ -217,7 +244,6 @@ impl std::ops::Add for Size {
 
 #[cfg(test)]
 mod tests {
-    use super::super::objects::{self, Wanted};
     use super::*;
     use serde_json::json;
     use std::ops::Add as _;
@@ -255,6 +281,34 @@ mod tests {
         assert_eq!(names(&placed), [["a"]]);
         let canary = placed.shards[0][0].canary.as_ref().expect("a canary");
         assert_eq!(canary.weight_bp, 200);
+    }
+
+    #[test]
+    fn what_the_filter_would_refuse_keeps_nobody_else_from_being_told() {
+        let held = [vec![rule("a", 100, &[]), rule("b", 100, &[])]];
+        let mut bad = rule("a", 200, &[]);
+        bad.stable = "not a label".into();
+        let placed = place(&held, &wants(&[bad, rule("b", 300, &[])]), |_| true);
+        assert_eq!(names(&placed), [["a", "b"]]);
+        let weights = placed.shards[0]
+            .iter()
+            .filter_map(|rule| rule.canary.as_ref());
+        let weights: Vec<u16> = weights.map(|canary| canary.weight_bp).collect();
+        assert_eq!(weights, [100, 300], "the one stays as it was");
+        let why = placed.refused.values().next().expect("a refusal");
+        assert!(why.contains("not a label"), "{why}");
+    }
+
+    #[test]
+    fn a_change_that_has_no_place_leaves_what_was_there() {
+        let held = [vec![
+            rule("a", 100, &[]),
+            rule("b", 100, &["shop.example.com"]),
+        ]];
+        let changed = wants(&[rule("a", 200, &["shop.example.com"])]);
+        let placed = place(&held, &changed, |_| true);
+        assert_eq!(placed.shards[0], held[0]);
+        assert_eq!(placed.refused.len(), 1);
     }
 
     #[test]
@@ -298,7 +352,8 @@ mod tests {
                 rules: rules.clone(),
             };
             let code = objects::code_at("http://serin.serin:8090");
-            let object = objects::configuration("istio-system", shard, &wanted, &code);
+            let object =
+                objects::configuration(&Owner::of_all("istio-system"), shard, &wanted, &code);
             object.expect("is within limits");
         }
         // One ends and another begins: nobody moves.
@@ -322,7 +377,8 @@ mod tests {
                 generation: 1,
                 rules: rules.clone(),
             };
-            let object = objects::configuration("istio-system", shard, &wanted, &json!({}));
+            let object =
+                objects::configuration(&Owner::of_all("istio-system"), shard, &wanted, &json!({}));
             let bytes = object.expect("is within limits").to_string().len();
             let counted: Size = rules.iter().map(Size::of).fold(Size::default(), Size::add);
             let frame = bytes.saturating_sub(counted.bytes);

@@ -3,12 +3,15 @@
 //!
 //! A tag that is overridden is no longer Istio's, so where the filter left no name each expression
 //! finds the one that Istio would have written (`istio_stats.cc` of Envoy's contrib). It cannot in
-//! one case: where no sidecar answered a caller's request, because nobody did or the pod has none.
-//! Istio then reads the name out of the endpoint's metadata, from a list that no function of CEL
-//! takes apart; here the tag is `unknown`, unless the filter sent the request to the canary.
+//! one case: a caller whose request got no answer from a sidecar, but from none or from a pod
+//! without one, is told by Istio what the endpoint's metadata says, in a list that no function of
+//! CEL takes apart. There the filter leaves stable's name too; for who is not in a release the tag
+//! is `unknown`.
 
 use serde_json::{Value, json};
 use serin_core::wire::{DESTINATION_WORKLOAD, SOURCE_WORKLOAD};
+
+use super::objects::MANAGED_BY;
 
 /// The object. Istio heeds one Telemetry without a selector of each namespace, the oldest; where
 /// there is one already, these overrides belong there instead.
@@ -21,9 +24,10 @@ pub fn telemetry(namespace: &str) -> Value {
         .into_iter()
         .flat_map(|metric| [callers(metric), pods(metric)])
         .collect();
+    let (label, value) = MANAGED_BY;
     json!({
         "apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry",
-        "metadata": {"name": NAME, "namespace": namespace},
+        "metadata": {"name": NAME, "namespace": namespace, "labels": {label: value}},
         // Without a provider it is for those that the mesh has.
         "spec": {"metrics": [{"overrides": overrides}]},
     })

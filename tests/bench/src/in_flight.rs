@@ -2,7 +2,7 @@
 //! controller would write for them, in as many shards as they take.
 
 use serde_json::Value;
-use serin::mesh::objects::{self, Wanted};
+use serin::mesh::objects::{self, Owner, Wanted};
 use serin::mesh::shards;
 use serin_core::field::FieldErrors;
 use serin_core::wire::{Canary, Rule, StickyKey};
@@ -86,7 +86,7 @@ impl Releases {
                 canary.weight_bp += (generation % 100) as u16;
             }
             let wanted = Wanted { generation, rules };
-            objects::configuration(namespace, shard, &wanted, code)
+            objects::configuration(&Owner::of_all(namespace), shard, &wanted, code)
         });
         objects.collect()
     }

@@ -27,6 +27,11 @@ const HTTP_PORT: u16 = 8080;
 /// Creates its configuration and starts it, on the host's thread.
 pub(crate) async fn start(dir: &Path, client: &Client) -> Process {
     configure(client).await;
+    run(dir)
+}
+
+/// Starts it with the configuration that is there, on the host's thread.
+pub(crate) fn run(dir: &Path) -> Process {
     let arguments = [
         "discovery".to_string(),
         format!("--kubeconfig={}", kubeconfig(dir).display()),

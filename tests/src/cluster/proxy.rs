@@ -51,6 +51,7 @@ pub struct Proxy {
     log: String,
     role: Role,
     starter: Starter,
+    dir: PathBuf,
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -201,12 +202,21 @@ impl Proxy {
             log,
             role,
             starter,
+            dir: place.dir,
             namespace: namespace.to_string(),
             name: name.to_string(),
             address: place.address,
         };
         proxy.until_configured(cluster).await;
         proxy
+    }
+
+    /// The files in which the agent keeps the modules that it has fetched.
+    pub fn modules(&self) -> Vec<PathBuf> {
+        let entries = |dir: PathBuf| fs::read_dir(dir).into_iter().flatten().flatten();
+        let folders = entries(self.dir.join(agent::MODULES));
+        let files = folders.flat_map(|folder| entries(folder.path()));
+        files.map(|file| file.path()).collect()
     }
 
     /// Envoy is ready once istiod has answered it.

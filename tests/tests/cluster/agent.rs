@@ -2,9 +2,9 @@
 //! gateway's proxy and into a sidecar, and no request fails if it cannot be had.
 
 use serde_json::{Value, json};
-use serin::mesh::objects::{self, Wanted};
+use serin::mesh::objects::{self, Owner, Wanted};
 use serin::mesh::routes;
-use serin_core::metric::{DURATION, GENERATION, HOST_ERRORS, LABEL_OVERFLOW, REQUESTS};
+use serin_core::metric::{DURATION, GENERATION, HOST_ERRORS, LABEL_OVERFLOW, REQUESTS, THREADS};
 use serin_core::plan::Plan;
 use serin_core::revision::HASH_LABEL;
 use serin_core::wire::{VARIANT_HEADER, Variant};
@@ -127,7 +127,11 @@ async fn a_sidecar_in_front_of_a_pod_counts_its_version(cluster: &Cluster) {
         "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
         "metadata": {"name": "plain"}, "spec": {"mtls": {"mode": "DISABLE"}},
     });
-    for object in [sidecar, plain, objects::place(&namespace, 0)] {
+    for object in [
+        sidecar,
+        plain,
+        objects::place(&Owner::of_all(&namespace), 0),
+    ] {
         cluster.apply(&object.to_string(), &namespace).await;
     }
     let labels = [(HASH_LABEL, "two")];
@@ -192,7 +196,7 @@ impl<'c> Shop<'c> {
         }
         let plan = Plan::parse(&rollout(), &namespace).expect("a plan");
         let for_callers = routes::own(&plan).expect("two Services");
-        let place = objects::place(&namespace, 0);
+        let place = objects::place(&Owner::of_all(&namespace), 0);
         for object in [for_callers, gateway(&namespace), for_the_door(), place] {
             cluster.apply(&object.to_string(), &namespace).await;
         }
@@ -352,7 +356,7 @@ async fn until_counted(proxy: &Proxy, namespace: &str) {
         .filter(|name| name.contains("serin") && !name.starts_with("envoy_wasm_serin_"))
         .collect();
     let buckets = ["bucket", "count", "sum"].map(|part| format!("{DURATION}_{part}"));
-    let known = [REQUESTS, GENERATION, HOST_ERRORS, LABEL_OVERFLOW];
+    let known = [REQUESTS, GENERATION, THREADS, HOST_ERRORS, LABEL_OVERFLOW];
     let known = known.into_iter().chain(buckets.iter().map(|name| &**name));
     assert_eq!(own, known.collect());
 }

@@ -2,7 +2,7 @@
 //! and an Envoy that runs the module and follows the header that it writes.
 
 use serde_json::{Value, json};
-use serin::mesh::objects::{self, CONFIGURATION, PLACE, SOURCE, Wanted};
+use serin::mesh::objects::{self, CONFIGURATION, Owner, PLACE, SOURCE, Wanted};
 use serin::mesh::routes;
 use serin_core::plan::Plan;
 use serin_tests::cluster::proxy::Proxy;
@@ -27,7 +27,7 @@ async fn the_filter_routes_where_istiod_distributes_it(cluster: &Cluster) {
     let static_routes = routes::own(&plan).expect("two Services");
     cluster.apply(&static_routes.to_string(), &namespace).await;
     // In a namespace of its own it is for the proxies there; the mesh's is Istio's root namespace.
-    let place = objects::place(&namespace, 0);
+    let place = objects::place(&Owner::of_all(&namespace), 0);
     cluster.apply(&place.to_string(), &namespace).await;
     let module = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(module.path(), serin_filter_module::MODULE).expect("the module");
@@ -165,7 +165,7 @@ pub(crate) struct Mesh<'c> {
 
 impl Mesh<'_> {
     pub(crate) async fn tell(&self, wanted: &Wanted) {
-        let object = objects::configuration(&self.namespace, 0, wanted, &self.code);
+        let object = objects::configuration(&Owner::of_all(&self.namespace), 0, wanted, &self.code);
         let object = object.expect("is within the limits").to_string();
         self.cluster.apply(&object, &self.namespace).await;
     }

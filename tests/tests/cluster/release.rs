@@ -20,7 +20,7 @@ mod workloads;
 
 pub(crate) fn trials() -> Vec<libtest_mimic::Trial> {
     let modules = [
-        by_filter::trials(),
+        by_filter::all(),
         flow::trials(),
         isolation::trials(),
         lease::trials(),

@@ -126,3 +126,18 @@ fn a_name_that_cannot_be_left_changes_nothing_else() {
     );
     assert_eq!(proxy.sum("serin_host_errors_total", &[]), 2);
 }
+
+#[test]
+fn stables_name_is_left_where_nobody_answered_and_nowhere_else() {
+    let left = |status: Option<&str>, host: &str| {
+        let (mut proxy, root) = at("", &config("source"));
+        let (context, _) = proxy.begin(root, get(host, "/", &[]));
+        proxy.end(context, status);
+        let left = proxy.world().left.clone();
+        left.get(DESTINATION.as_bytes()).cloned()
+    };
+    assert_eq!(left(Some("503"), "shop"), Some(b"shop".to_vec()));
+    assert_eq!(left(None, "shop"), Some(b"shop".to_vec()));
+    assert_eq!(left(Some("404"), "shop"), None);
+    assert_eq!(left(Some("503"), "elsewhere"), None);
+}

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Args;
 
+use crate::cluster::Scope;
 use crate::cluster::mesh::Settings;
+use crate::mesh::objects::Owner;
 use crate::mesh::proxies::Proxies;
 
 /// How proxies are told, and who says that they heard it.
@@ -34,7 +36,7 @@ impl Mesh {
     ///
     /// # Errors
     /// If an option has a value that nothing can be done with.
-    pub(super) fn settings(self) -> anyhow::Result<Settings> {
+    pub(super) fn settings(self, scope: &Scope) -> anyhow::Result<Settings> {
         let module_url = self.module_url.trim_end_matches('/').to_string();
         ensure!(
             module_url.starts_with("http://") || module_url.starts_with("https://"),
@@ -49,11 +51,24 @@ impl Mesh {
              envoy_server_uptime{{cluster=\"east\"}}"
         );
         Ok(Settings {
-            root_namespace: self.root_namespace,
+            owner: Owner {
+                namespace: self.root_namespace,
+                part: part(scope),
+            },
             module_url,
             prometheus: self.prometheus.filter(|address| !address.is_empty()),
             proxies: Proxies(selector),
             deadline: Duration::from_secs(self.proxies_deadline.max(1)),
         })
     }
+}
+
+/// What tells the objects of a controller apart that looks after some Rollouts only.
+fn part(scope: &Scope) -> Option<String> {
+    let parts: Vec<&str> = [&scope.instance_id, &scope.namespace]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("-"))
 }

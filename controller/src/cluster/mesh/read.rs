@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Client;
 use serin_core::analysis::PrometheusQuery;
 
 use super::Mesh;
@@ -14,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl Mesh {
     /// The series of a query's answer, with their values.
     pub(super) async fn ask(&self, query: &str) -> Result<Vec<Series>, String> {
-        let client = prometheus::client().map_err(|error| error.to_string())?;
+        let client = self.client()?;
         let query = PrometheusQuery {
             query: query.to_string(),
             address: self.settings.prometheus.clone(),
@@ -23,6 +24,15 @@ impl Mesh {
             headers: Vec::new(),
             basic_auth: None,
         };
-        prometheus::series(&client, &query, clock::now()).await
+        prometheus::series(client, &query, clock::now()).await
+    }
+
+    /// One for all questions.
+    fn client(&self) -> Result<&Client, String> {
+        if let Some(client) = self.http.get() {
+            return Ok(client);
+        }
+        let client = prometheus::client().map_err(|error| error.to_string())?;
+        Ok(self.http.get_or_init(|| client))
     }
 }

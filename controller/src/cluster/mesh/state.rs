@@ -9,7 +9,7 @@ use serin_core::wire::Rule;
 use tokio::time::Instant;
 
 use crate::manifest::Key;
-use crate::mesh::objects::{self, CONFIGURATION, PLACE, SOURCE, Wanted, of_shard};
+use crate::mesh::objects::{self, CONFIGURATION, Owner, PLACE, SOURCE, Wanted};
 use crate::mesh::shards::{self, MAX_SHARDS, Wants};
 
 /// How long a release that has ended stays in the configuration: the filter tells what it counted
@@ -21,6 +21,8 @@ const LINGERS: Duration = Duration::from_secs(10);
 pub(in crate::cluster) struct State {
     /// Whether all that is held is known, and which Rollouts there are.
     begun: bool,
+    /// Why it is not for a long time, or why nothing can be written.
+    trouble: Option<String>,
     wants: Wants,
     /// When a release that has ended may go.
     ends: BTreeMap<Key, Instant>,
@@ -47,8 +49,8 @@ struct Shard {
     is_placed: bool,
     /// The object; none if there is none.
     held: Option<Held>,
-    /// The highest generation that was ever seen; none if that is not known.
-    highest: Option<u64>,
+    /// The highest generation that was ever seen.
+    highest: u64,
     /// The generation that all proxies are known to run.
     acknowledged: u64,
     /// What is told of those that are behind.
@@ -61,6 +63,8 @@ struct Shard {
 struct Held {
     /// Its resource version.
     version: String,
+    /// Where it says the module is, if a controller wrote that.
+    code: Option<Value>,
     wanted: Wanted,
     spec: Value,
 }
@@ -70,8 +74,8 @@ struct Held {
 pub(in crate::cluster) enum Shown {
     /// All do.
     ByAll,
-    /// Not all do, or it is not written yet; and what is told of that.
-    NotYet(Option<String>),
+    /// Not all do, or it is not written yet.
+    NotYet,
 }
 
 /// A configuration that is to be written.
@@ -84,13 +88,20 @@ pub(super) struct Due {
     pub replaces: Option<String>,
 }
 
+/// Who writes, with what.
+pub(super) struct Writer<'a> {
+    pub owner: &'a Owner,
+    /// Where the module is.
+    pub code: &'a Value,
+    /// The time in seconds.
+    pub seconds: u64,
+}
+
 /// What is to be done to a shard.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Task {
     /// The filter is to be given its place.
     Place(usize),
-    /// Nobody knows which generation was the last.
-    FindGeneration(usize),
     /// It is to be written.
     Write(Due),
 }
@@ -111,22 +122,29 @@ impl State {
     /// What is held is known from now on.
     pub(super) fn begin(&mut self) {
         self.begun = true;
+        self.trouble = None;
     }
 
-    /// What a Rollout's requests are to be; whether that is news.
-    pub(super) fn want(&mut self, key: &Key, rule: Rule, rests: bool, now: Instant) -> bool {
-        let is_known = self.known.contains_key(key);
-        let ends = match rests && is_known {
-            true => Some(*self.ends.get(key).unwrap_or(&(now + LINGERS))),
-            false => None,
-        };
+    /// What keeps everything from being written.
+    pub(super) fn is_in_trouble(&mut self, told: String) {
+        self.trouble = Some(told);
+    }
+
+    /// What a Rollout's requests are to be; whether that is news. `ran` says that proxies may run
+    /// something else of it, as far as its own status tells.
+    pub(super) fn want(&mut self, key: &Key, rule: Rule, ran: bool, now: Instant) -> bool {
+        let in_force = self.known.contains_key(key) || ran;
+        let rests = rule.canary.is_none()
+            && self.known.contains_key(key)
+            && self.shown(key, &rule, ran) == Shown::ByAll;
+        let ends = rests.then(|| *self.ends.get(key).unwrap_or(&(now + LINGERS)));
         let news_of_end = ends != self.ends.get(key).copied();
         match ends {
             Some(ends) => self.ends.insert(key.clone(), ends),
             None => self.ends.remove(key),
         };
         // Without a rule everybody gets stable too, and without any there is no filter.
-        let rule = (rule.canary.is_some() || is_known).then_some(rule);
+        let rule = (rule.canary.is_some() || in_force).then_some(rule);
         let news = self.wants.get(key) != Some(&rule);
         if news {
             self.wants.insert(key.clone(), rule);
@@ -144,24 +162,35 @@ impl State {
         self.wants.insert(key.clone(), None) != Some(None)
     }
 
-    /// Whether all proxies are known to run a rule.
-    pub(super) fn shown(&self, key: &Key, rule: &Rule) -> Shown {
+    /// Whether all proxies are known to run a rule; `ran` as in [`State::want`].
+    pub(super) fn shown(&self, key: &Key, rule: &Rule, ran: bool) -> Shown {
         if !self.begun {
-            return Shown::NotYet(None);
+            return Shown::NotYet;
         }
         match self.known.get(key) {
             // Whoever is told nothing sends everybody to stable.
-            None if rule.canary.is_none() => Shown::ByAll,
+            None if rule.canary.is_none() && !ran => Shown::ByAll,
             Some(known) if known.rule == *rule => {
                 let shard = self.shards.get(known.shard);
                 let shard = shard.filter(|shard| shard.held.is_some());
                 match shard.is_some_and(|shard| shard.acknowledged >= known.since) {
                     true => Shown::ByAll,
-                    false => Shown::NotYet(shard.and_then(|shard| shard.behind.clone())),
+                    false => Shown::NotYet,
                 }
             }
-            _ => Shown::NotYet(self.refused.get(key).cloned()),
+            _ => Shown::NotYet,
         }
+    }
+
+    /// What keeps proxies from running what was asked for, or from running it still.
+    pub(super) fn behind(&self, key: &Key) -> Option<String> {
+        if self.trouble.is_some() {
+            return self.trouble.clone();
+        }
+        let shard = self.known.get(key).map(|known| known.shard);
+        let shard = shard.and_then(|shard| self.shards.get(shard));
+        let behind = shard.and_then(|shard| shard.behind.clone());
+        self.refused.get(key).cloned().or(behind)
     }
 
     /// The Rollouts that have something in flight, or want to.
@@ -175,14 +204,14 @@ impl State {
     }
 
     /// Takes in all of the controller's EnvoyFilters as the API server has them.
-    pub(super) fn see_all(&mut self, objects: &[Value]) {
+    pub(super) fn see_all(&mut self, owner: &Owner, objects: &[Value]) {
         let named = |name: String| {
             let mut objects = objects.iter();
             objects.find(|object| object["metadata"]["name"] == *name)
         };
         for shard in 0..MAX_SHARDS {
-            let placed = named(of_shard(PLACE, shard)).is_some();
-            let object = named(of_shard(CONFIGURATION, shard));
+            let placed = named(owner.name(PLACE, shard)).is_some();
+            let object = named(owner.name(CONFIGURATION, shard));
             if !placed && object.is_none() && shard >= self.shards.len() {
                 break;
             }
@@ -196,24 +225,37 @@ impl State {
     }
 
     /// Takes in a configuration, unless it is older than the one that is known.
-    pub(super) fn see(&mut self, number: usize, object: &Value) {
-        let version = object["metadata"]["resourceVersion"].as_str();
-        let version = version.unwrap_or_default().to_string();
-        let shard = self.shard(number);
+    fn see(&mut self, number: usize, object: &Value) {
         let order = |version: &str| version.parse::<u64>().unwrap_or(0);
-        if let Some(held) = &shard.held
-            && order(&held.version) > order(&version)
-        {
-            return;
+        let version = version_of(object);
+        let held = self.shard(number).held.as_ref();
+        if held.is_none_or(|held| order(&held.version) < order(&version)) {
+            self.take(number, object);
         }
+    }
+
+    /// Takes in a configuration as it is now, whatever was known of it.
+    pub(super) fn take(&mut self, number: usize, object: &Value) {
         let wanted = objects::read(object);
         let generation = wanted.generation;
-        shard.highest = Some(shard.highest.unwrap_or(0).max(generation));
+        let shard = self.shard(number);
+        shard.highest = shard.highest.max(generation);
+        self.enter(number, &wanted);
+        self.shard(number).held = Some(Held {
+            version: version_of(object),
+            code: objects::code_of(object),
+            wanted,
+            spec: object["spec"].clone(),
+        });
+    }
+
+    /// Proxies may run this from now on.
+    pub(super) fn enter(&mut self, number: usize, wanted: &Wanted) {
         for rule in &wanted.rules {
             let known = Known {
                 rule: rule.clone(),
                 shard: number,
-                since: generation,
+                since: wanted.generation,
             };
             let key = shards::key(rule);
             let same = |before: &Known| before.shard == number && before.rule == *rule;
@@ -221,11 +263,6 @@ impl State {
                 self.known.insert(key, known);
             }
         }
-        self.shard(number).held = Some(Held {
-            version,
-            wanted,
-            spec: object["spec"].clone(),
-        });
     }
 
     /// Takes in a configuration that was written here: what it leaves out is over.
@@ -235,17 +272,20 @@ impl State {
         let left = |key: &Key| rules.iter().any(|rule| shards::key(rule) == *key);
         self.known
             .retain(|key, known| known.shard != number || left(key));
-        self.shard(number).heals = false;
+        let known = &self.known;
+        self.wants
+            .retain(|key, rule| rule.is_some() || known.contains_key(key));
+        let shard = self.shard(number);
+        shard.heals = false;
+        if rules.is_empty() {
+            shard.behind = None;
+        }
+        self.trouble = None;
     }
 
     /// The filter has its place.
     pub(super) fn placed(&mut self, shard: usize) {
         self.shard(shard).is_placed = true;
-    }
-
-    /// The highest generation that proxies have shown.
-    pub(super) fn found_generation(&mut self, shard: usize, highest: u64) {
-        self.shard(shard).highest = Some(highest);
     }
 
     /// What is to be done now, by what is wanted; and when to look again although nothing changes.
@@ -254,8 +294,7 @@ impl State {
     /// If the configuration as a whole is beyond the filter's limits.
     pub(super) fn due(
         &mut self,
-        namespace: &str,
-        code: &Value,
+        writer: &Writer<'_>,
         stays: impl Fn(&Key) -> bool,
         now: Instant,
     ) -> Result<(Vec<Task>, Option<Instant>), FieldErrors> {
@@ -277,20 +316,20 @@ impl State {
         self.refused = placed.refused;
         let mut tasks = Vec::new();
         for (number, rules) in placed.shards.into_iter().enumerate() {
-            tasks.extend(self.shard(number).due(number, namespace, rules, code)?);
+            tasks.extend(self.shard(number).due(number, writer, rules)?);
         }
         Ok((tasks, later))
     }
 
     /// The shards that proxies are to be asked about.
-    pub(super) fn questions(&self) -> Vec<Question> {
+    pub(super) fn questions(&self, owner: &Owner) -> Vec<Question> {
         let shards = self.shards.iter().enumerate();
         let asked = shards.filter_map(|(shard, state)| {
             let held = state.held.as_ref()?;
             let waits = |known: &Known| known.shard == shard && known.since > state.acknowledged;
             (!held.wanted.rules.is_empty()).then(|| Question {
                 shard,
-                config: of_shard(SOURCE, shard),
+                config: owner.name(SOURCE, shard),
                 generation: held.wanted.generation,
                 waits: self.known.values().any(waits),
             })
@@ -298,12 +337,19 @@ impl State {
         asked.collect()
     }
 
-    /// All proxies are known to run this generation; the Rollouts for which that is news.
-    pub(super) fn acknowledge(&mut self, shard: usize, generation: u64) -> Vec<Key> {
-        let before = self.shard(shard).acknowledged;
-        self.shard(shard).acknowledged = generation.max(before);
+    /// All proxies are known to run this generation; the Rollouts for which that is news. One that
+    /// was never written here says nothing, but that proxies would not heed a lower one.
+    pub(super) fn acknowledge(&mut self, number: usize, generation: u64) -> Vec<Key> {
+        let shard = self.shard(number);
+        if generation > shard.highest {
+            shard.highest = generation;
+            shard.heals = true;
+            return Vec::new();
+        }
+        let before = shard.acknowledged;
+        shard.acknowledged = generation.max(before);
         let news = |known: &&Known| {
-            known.shard == shard && known.since > before && known.since <= generation
+            known.shard == number && known.since > before && known.since <= generation
         };
         let news = self.known.iter().filter(|(_, known)| news(known));
         news.map(|(key, _)| key.clone()).collect()
@@ -316,10 +362,8 @@ impl State {
             return Vec::new();
         }
         shard.behind = behind;
-        let acknowledged = shard.acknowledged;
-        let waits = |known: &Known| known.shard == number && known.since > acknowledged;
-        let waiting = self.known.iter().filter(|(_, known)| waits(known));
-        waiting.map(|(key, _)| key.clone()).collect()
+        let told = self.known.iter().filter(|(_, known)| known.shard == number);
+        told.map(|(key, _)| key.clone()).collect()
     }
 
     /// Has a new generation written.
@@ -346,9 +390,8 @@ impl Shard {
     fn due(
         &self,
         number: usize,
-        namespace: &str,
+        writer: &Writer<'_>,
         rules: Vec<Rule>,
-        code: &Value,
     ) -> Result<Vec<Task>, FieldErrors> {
         if rules.is_empty() && self.held.is_none() {
             return Ok(Vec::new());
@@ -357,28 +400,33 @@ impl Shard {
         if !self.is_placed && !rules.is_empty() {
             tasks.push(Task::Place(number));
         }
-        let with = |generation: u64, rules: Vec<Rule>| {
+        let with = |generation: u64, rules: Vec<Rule>, code: &Value| {
             let wanted = Wanted { generation, rules };
-            objects::configuration(namespace, number, &wanted, code)
+            objects::configuration(writer.owner, number, &wanted, code)
         };
         let held = self.held.as_ref();
         if let Some(held) = held.filter(|_| !self.heals) {
-            let same = with(held.wanted.generation, rules.clone())?;
+            // Another version of the filter comes with the next change, not in the middle of a step.
+            let code = held.code.as_ref().unwrap_or(writer.code);
+            let same = with(held.wanted.generation, rules.clone(), code)?;
             if same["spec"] == held.spec {
                 return Ok(tasks);
             }
         }
-        let Some(highest) = self.highest else {
-            tasks.push(Task::FindGeneration(number));
-            return Ok(tasks);
-        };
+        // Proxies may have been shown one by an object that is gone, at most one a second.
+        let generation = (self.highest + 1).max(writer.seconds);
         tasks.push(Task::Write(Due {
             shard: number,
-            object: with(highest + 1, rules)?,
+            object: with(generation, rules, writer.code)?,
             replaces: held.map(|held| held.version.clone()),
         }));
         Ok(tasks)
     }
+}
+
+fn version_of(object: &Value) -> String {
+    let version = object["metadata"]["resourceVersion"].as_str();
+    version.unwrap_or_default().to_string()
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams}
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::state::{Due, Task};
+use super::state::{Due, Task, Writer};
 use super::{Mesh, Scope};
+use crate::clock;
 use crate::cluster::watched::envoy_filter;
-use crate::mesh::objects::{self, SOURCE, of_shard};
-use crate::mesh::proxies;
+use crate::mesh::objects;
 
 /// Who the API server takes the writer to be.
 const MANAGER: &str = "serin";
@@ -32,7 +32,7 @@ impl Mesh {
     pub(super) async fn write_for_ever(&self, client: &Client, scope: &Scope) {
         let kind = envoy_filter();
         let api: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), &self.settings.root_namespace, &kind);
+            Api::namespaced_with(client.clone(), &self.settings.owner.namespace, &kind);
         let mut again: Option<Instant> = None;
         loop {
             let at = again.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600));
@@ -52,10 +52,13 @@ impl Mesh {
         kind: &ApiResource,
         scope: &Scope,
     ) -> Option<Instant> {
-        let namespace = &self.settings.root_namespace;
         let code = objects::code_at(&self.settings.module_url);
-        let due =
-            self.with(|state| state.due(namespace, &code, |key| scope.stays(key), Instant::now()));
+        let writer = Writer {
+            owner: &self.settings.owner,
+            code: &code,
+            seconds: u64::try_from(clock::now().0 / 1_000).unwrap_or(0),
+        };
+        let due = self.with(|state| state.due(&writer, |key| scope.stays(key), Instant::now()));
         let (tasks, later) = match due {
             Ok(due) => due,
             Err(errors) => {
@@ -67,8 +70,7 @@ impl Mesh {
         for task in tasks {
             let done = match task {
                 Task::Place(shard) => self.place(api, kind, shard).await,
-                Task::FindGeneration(shard) => self.find_generation(shard).await,
-                Task::Write(due) => self.write_one(api, kind, &due).await,
+                Task::Write(due) => self.write_one(api, kind, scope, &due).await,
             };
             failed = failed.or(done.err());
         }
@@ -84,7 +86,7 @@ impl Mesh {
         kind: &ApiResource,
         shard: usize,
     ) -> Result<(), Duration> {
-        let object = objects::place(&self.settings.root_namespace, shard);
+        let object = objects::place(&self.settings.owner, shard);
         let object = dynamic(object, kind).ok_or(LATER)?;
         match limited(api.create(&created_by(), &object)).await {
             Ok(_) => {
@@ -97,7 +99,7 @@ impl Mesh {
                 self.with(|state| state.placed(shard));
                 Ok(())
             }
-            Err(failed) => Err(failed.told("give the filter its place")),
+            Err(failed) => Err(self.told(failed, "give the filter its place")),
         }
     }
 
@@ -105,9 +107,12 @@ impl Mesh {
         &self,
         api: &Api<DynamicObject>,
         kind: &ApiResource,
+        scope: &Scope,
         due: &Due,
     ) -> Result<(), Duration> {
         let name = due.object["metadata"]["name"].as_str().unwrap_or_default();
+        // Whatever is answered, and however late: proxies may run it from now on.
+        self.with(|state| state.enter(due.shard, &objects::read(&due.object)));
         let written = match &due.replaces {
             None => {
                 let object = dynamic(due.object.clone(), kind).ok_or(LATER)?;
@@ -128,30 +133,38 @@ impl Mesh {
                 tracing::debug!(name, %generation, "written");
                 self.with(|state| state.wrote(due.shard, &value));
                 self.written.notify_one();
-                self.tell_all();
+                self.tell_all(scope);
                 Ok(())
             }
-            // What is there now is seen soon.
-            Err(Failed::Api(error)) if is_conflict(&error) => Err(SOON),
-            Err(failed) => Err(failed.told("write the filter's configuration")),
+            Err(Failed::Api(error)) if is_conflict(&error) => {
+                self.look_again(api, name, due.shard).await;
+                Err(SOON)
+            }
+            Err(failed) => Err(self.told(failed, "write the filter's configuration")),
         }
     }
 
-    /// Proxies that run from before show generations that a new object must not have again.
-    async fn find_generation(&self, shard: usize) -> Result<(), Duration> {
-        let query = proxies::highest(&of_shard(SOURCE, shard));
-        match self.ask(&query).await {
-            Ok(series) => {
-                let highest = series.first().map_or(0.0, |(_, value)| *value);
-                self.with(|state| state.found_generation(shard, highest as u64));
-                self.wanted.notify_one();
-                Ok(())
-            }
-            Err(error) => {
-                tracing::warn!(error, "the last generation cannot be found out");
-                Err(LATER)
-            }
+    /// Takes in what is there in the place of what was known: one without the label that it is
+    /// watched by, or one of a cluster that was restored, too.
+    async fn look_again(&self, api: &Api<DynamicObject>, name: &str, shard: usize) {
+        let found = match limited(api.get(name)).await {
+            Ok(found) => serde_json::to_value(&found).ok(),
+            Err(_) => None,
+        };
+        if let Some(found) = found {
+            self.with(|state| state.take(shard, &found));
         }
+    }
+
+    /// Tells what came of a write; how long until it is tried again.
+    fn told(&self, failed: Failed, what: &str) -> Duration {
+        let why = match failed {
+            Failed::Api(error) => error.to_string(),
+            Failed::Late => format!("no answer within {PATIENCE:?}"),
+        };
+        tracing::warn!(error = why, "cannot {what}");
+        self.with(|state| state.is_in_trouble(format!("the controller cannot {what}: {why}")));
+        LATER
     }
 }
 
@@ -175,17 +188,6 @@ fn dynamic(object: Value, kind: &ApiResource) -> Option<DynamicObject> {
 enum Failed {
     Api(kube::Error),
     Late,
-}
-
-impl Failed {
-    /// Tells it; how long until it is tried again.
-    fn told(self, what: &str) -> Duration {
-        match self {
-            Failed::Api(error) => tracing::warn!(%error, "cannot {what}"),
-            Failed::Late => tracing::warn!(?PATIENCE, "cannot {what}: no answer"),
-        }
-        LATER
-    }
 }
 
 async fn limited<T>(asked: impl Future<Output = kube::Result<T>>) -> Result<T, Failed> {

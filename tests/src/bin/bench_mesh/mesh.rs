@@ -3,7 +3,7 @@
 use http::Request;
 use kube::Client;
 use serde_json::Value;
-use serin::mesh::objects::{self, SOURCE};
+use serin::mesh::objects::{self, Owner, SOURCE};
 use serin_bench::in_flight::Releases;
 use serin_bench::push::Pushes;
 use serin_tests::cluster::Cluster;
@@ -46,7 +46,7 @@ impl Mesh {
         };
         let objects = mesh.objects();
         for shard in 0..objects.len() {
-            let place = objects::place(&mesh.namespace, shard);
+            let place = objects::place(&Owner::of_all(&mesh.namespace), shard);
             cluster.apply(&place.to_string(), &mesh.namespace).await;
         }
         // Something has to listen, or there is nowhere to put the filter.

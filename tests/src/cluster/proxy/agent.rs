@@ -7,6 +7,9 @@ use super::super::{istiod, pods};
 use super::{Command, Identity, Place, Role};
 use crate::local::tool;
 
+/// Where the agent keeps modules, in the directory of its own.
+pub(super) const MODULES: &str = "lib/istio/data";
+
 /// Where the agent tells the statistics.
 pub(super) const STATUS_PORT: u16 = 15020;
 

@@ -1,19 +1,27 @@
 //! Releases whose traffic the filter moves: in a gateway and in a caller's sidecar, both run by
 //! Istio's agent, which fetches the module from the controller.
 
+mod outages;
 mod shop;
 
 use serde_json::{Value, json};
 use serin_tests::cluster::traffic::Headers;
 use serin_tests::cluster::{Cluster, wait_for};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+use super::controller::World;
 use super::flow::{header_route, no_failure};
 use super::manifests::{rollout, template};
 use crate::shop::PATIENCE;
 use crate::trial::trials;
-use shop::{DOOR, Shop, canary, routes};
+use shop::{DOOR, Setup, Shop, canary, routes as routes_of_the_user};
+
+pub(crate) fn all() -> Vec<libtest_mimic::Trial> {
+    [trials(), outages::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
 
 trials![
     a_release_goes_through_gateway_and_sidecar_and_edits_nothing_of_the_users,
@@ -33,7 +41,7 @@ fn users() -> Headers {
 async fn a_release_goes_through_gateway_and_sidecar_and_edits_nothing_of_the_users(
     cluster: &Cluster,
 ) {
-    let shop = Shop::open(cluster, "filtered", &[]).await;
+    let shop = Shop::open(cluster, "filtered", Setup::default()).await;
     let world = &shop.world;
     let counted = json!({"analysis": {"templates": [{"templateName": "counted"}]}});
     let careful = canary(
@@ -45,7 +53,7 @@ async fn a_release_goes_through_gateway_and_sidecar_and_edits_nothing_of_the_use
         ]),
     );
     let ground = [
-        routes(),
+        routes_of_the_user(),
         counted_by_filter(&shop),
         rollout("v1", 2, &careful),
     ];
@@ -103,24 +111,10 @@ async fn a_release_goes_through_gateway_and_sidecar_and_edits_nothing_of_the_use
             rollout["status"]["canary"]["weights"]["canary"]["weight"] == 50
         })
         .await;
-    let asked = Instant::now();
     world.plugin(&["abort", "shop"]);
     world.until_phase("Degraded").await;
     shop.until_all_answer("v2").await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
     for sending in sending {
-        let last = sending
-            .so_far()
-            .answers
-            .iter()
-            .filter(|answer| answer.version == "v3")
-            .map(|answer| answer.at)
-            .max();
-        let last = last.expect("v3 answered somebody");
-        println!(
-            "the last request reached the canary {:?} after the abort",
-            last.saturating_duration_since(asked)
-        );
         no_failure(sending);
     }
     world.plugin(&["undo", "shop"]);
@@ -144,19 +138,24 @@ fn counted_by_filter(shop: &Shop<'_>) -> Value {
 }
 
 async fn a_rollout_without_routes_gets_its_own(cluster: &Cluster) {
-    let shop = Shop::open(cluster, "own", &[]).await;
+    let shop = Shop::open(cluster, "own", Setup::default()).await;
     let world = &shop.world;
     let mirror = json!({"setMirrorRoute": {"name": "copies", "percentage": 100,
         "match": [{"path": {"prefix": "/"}}]}});
-    let own = canary(
-        &json!({}),
-        &json!([{"setCanaryScale": {"replicas": 1}}, mirror, {"pause": {}}, {"setWeight": 50},
-            {"pause": {}}]),
+    let together = json!([{"header": {"name": "x-team", "exact": "web"}}, {"method": {"exact": "GET"}},
+        {"path": {"prefix": "/pay"}}, {"cookie": {"name": "trial", "exact": "yes"}}]);
+    let rich = json!([{"name": "beta", "any": [{"all": together}]}]);
+    let mut own = canary(
+        &json!({"sticky": [{"header": "x-user-id"}], "routes": rich}),
+        &json!([{"setCanaryScale": {"replicas": 1}}, mirror, header_route(), {"pause": {}},
+            {"setWeight": 4_999}, {"pause": {}}]),
     );
+    own["trafficRouting"]["maxTrafficWeight"] = json!(10_000);
+    // Nor does a gateway that no Gateway selects keep anybody waiting, for it has no filter.
     world
-        .stand(&[&shop.ground()[..], &[rollout("v1", 1, &own)]].concat())
+        .stand(&[&shop.ground()[..2], &[rollout("v1", 1, &own)]].concat())
         .await;
-    let [_, caller] = shop.ways();
+    let caller = shop.callers_way();
     caller.until("v1").await;
     let sending = caller.send();
     let routes = world.virtual_service_of("serin-shop").await;
@@ -168,13 +167,31 @@ async fn a_rollout_without_routes_gets_its_own(cluster: &Cluster) {
     };
     assert_eq!(names(&routes), ["serin-canary", "serin-stable"]);
     world.apply(&rollout("v2", 1, &own).to_string()).await;
-    world.until_paused_at(2).await;
+    world.until_paused_at(3).await;
     let mirrored = world.virtual_service_of("serin-shop").await;
     assert_eq!(names(&mirrored), ["serin-canary", "copies", "serin-stable"]);
     assert_eq!(mirrored["spec"]["http"][1]["mirror"]["host"], "shop-canary");
     caller.until("v1").await;
+    let asks = |path: &str, headers: &[(&str, &str)]| {
+        let answer = caller.proxy.get_with(80, &caller.host, path, headers);
+        answer.expect("an answer").body.trim().to_string()
+    };
+    let all = [("x-team", "web"), ("cookie", "a=b; trial=yes")];
+    assert_eq!(asks("/pay/now", &all), "v2", "all conditions together");
+    for (path, headers) in [
+        ("/", &all[..]),
+        ("/pay/now", &all[..1]),
+        ("/pay/now", &all[1..]),
+    ] {
+        assert_eq!(asks(path, headers), "v1", "{path} {headers:?}");
+    }
     world.plugin(&["promote", "shop"]);
-    world.until_paused_at(4).await;
+    let paused = world.until_paused_at(5).await;
+    let weights = &paused["status"]["canary"]["weights"];
+    assert_eq!(
+        weights["canary"]["weight"], 4_999,
+        "in hundredths of a percent"
+    );
     let share = caller.share("v2", users()).await;
     assert!((0.3..0.7).contains(&share), "{share}");
     world.plugin(&["promote", "shop"]);
@@ -185,18 +202,27 @@ async fn a_rollout_without_routes_gets_its_own(cluster: &Cluster) {
         routes["spec"]
     );
     no_failure(sending);
-    // It goes with its Rollout.
-    let path = format!(
-        "{}/namespaces/{}/rollouts/shop",
-        super::controller::ARGO,
-        world.namespace
-    );
-    cluster
-        .ask("DELETE", &path, serin_tests::cluster::JSON, None)
-        .await;
-    wait_for("it goes with its Rollout", PATIENCE, async || {
+    // It goes with its Rollout's need for it, comes back, and goes with its Rollout.
+    let with_users = canary(&json!({"virtualService": {"name": "shop"}}), &json!([]));
+    let users = [super::manifests::all(&[
+        routes_of_the_user(),
+        rollout("v2", 1, &with_users),
+    ])];
+    world.apply(&users.concat()).await;
+    until_own_routes_are(world, false).await;
+    world.delete("virtualservices", "shop").await;
+    world.apply(&rollout("v2", 1, &own).to_string()).await;
+    until_own_routes_are(world, true).await;
+    caller.until("v2").await;
+    world.delete_rollout().await;
+    until_own_routes_are(world, false).await;
+}
+
+/// Waits until the controller's own VirtualService is there, or is not.
+async fn until_own_routes_are(world: &World<'_>, there: bool) {
+    wait_for("its own routes are there, or not", PATIENCE, async || {
         let routes = world.virtual_service_of("serin-shop").await;
-        match routes["code"] == 404 {
+        match (routes["code"] != 404) == there {
             true => Ok(()),
             false => Err(format!("{routes}\n{}", world.log())),
         }

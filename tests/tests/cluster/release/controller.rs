@@ -121,7 +121,7 @@ impl<'c> World<'c> {
             kubeconfig: cluster.kubeconfig_of(&token(cluster).await),
             controller,
             starts: 0,
-            options: Vec::new(),
+            options: ALONE.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -148,6 +148,17 @@ impl<'c> World<'c> {
             ..
         } = self;
         serin(cluster, namespace, *starts, kubeconfig, options).await
+    }
+
+    /// The same, which listens elsewhere.
+    pub(super) async fn another_with(&mut self, listen: &str) -> Process {
+        let options = self.options.clone();
+        self.options
+            .retain(|option| !option.starts_with("--listen="));
+        self.options.push(listen.to_string());
+        let another = self.another().await;
+        self.options = options;
+        another
     }
 
     /// The controller that was started first, or last after it was killed.
@@ -219,6 +230,17 @@ impl<'c> World<'c> {
         let mut object = self.get(group, &format!("{kind}/{name}")).await;
         object["metadata"]["managedFields"].take();
         object
+    }
+
+    /// Deletes one of Istio's objects.
+    pub(super) async fn delete(&self, kind: &str, name: &str) {
+        let path = format!("{ISTIO}/namespaces/{}/{kind}/{name}", self.namespace);
+        self.cluster.ask("DELETE", &path, JSON, None).await;
+    }
+
+    pub(super) async fn delete_rollout(&self) {
+        let path = format!("{ARGO}/namespaces/{}/rollouts/shop", self.namespace);
+        self.cluster.ask("DELETE", &path, JSON, None).await;
     }
 
     pub(super) async fn rollout(&self) -> Value {
