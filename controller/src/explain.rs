@@ -12,8 +12,7 @@ use serin_core::wire::{
     Canary, FilterConfig, HeaderRoute, Match, Node, Proxy, Role, StickyKey, Subject, Test, VERSION,
 };
 
-use crate::manifest::Key;
-use crate::mesh::{self, Names};
+use crate::mesh;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,10 +118,6 @@ fn line(plan: &Plan, router: &WasmRouter, asked: &Asked, count: usize) -> Result
 /// What a gateway's filter is told after so many steps.
 fn config(plan: &Plan, router: &WasmRouter, count: usize) -> FilterConfig {
     let (weight_bp, routes) = asked_after(plan, count);
-    let key = Key {
-        namespace: plan.namespace.clone(),
-        name: plan.name.clone(),
-    };
     let traffic = Traffic {
         stable: "stable".to_string(),
         canary: Some(CanaryTraffic {
@@ -145,12 +140,7 @@ fn config(plan: &Plan, router: &WasmRouter, count: usize) -> FilterConfig {
         pods: Vec::new(),
         after_another: false,
         istio_metrics: false,
-        rules: vec![mesh::rule(
-            &key,
-            Names::of(plan, router),
-            &router.sticky,
-            &traffic,
-        )],
+        rules: vec![mesh::rule_of(plan, router, &traffic)],
     }
 }
 

@@ -73,3 +73,37 @@ pub fn rule(key: &Key, names: Names, sticky: &[StickyKey], traffic: &Traffic) ->
         canary,
     }
 }
+
+/// The same for a Rollout that the filter routes, by its own plan.
+pub fn rule_of(plan: &Plan, router: &WasmRouter, traffic: &Traffic) -> Rule {
+    let key = Key {
+        namespace: plan.namespace.clone(),
+        name: plan.name.clone(),
+    };
+    rule(&key, Names::of(plan, router), &router.sticky, traffic)
+}
+
+/// What tests take for a Rollout's plan.
+#[cfg(test)]
+pub(crate) mod fixture {
+    use serde_json::{Value, json};
+    use serin_core::plan::Plan;
+
+    /// Rollout web/shop with its two Services and this traffic routing.
+    pub(crate) fn plan(routing: &Value) -> Plan {
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": {"name": "shop", "namespace": "web"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "shop"}},
+                "template": {"metadata": {"labels": {"app": "shop"}},
+                    "spec": {"containers": [{"name": "app", "image": "app:1"}]}},
+                "strategy": {"canary": {
+                    "stableService": "shop", "canaryService": "shop-canary",
+                    "trafficRouting": routing, "steps": [{"setWeight": 10}],
+                }},
+            },
+        });
+        Plan::parse(&rollout, "default").expect("a plan")
+    }
+}

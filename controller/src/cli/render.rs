@@ -54,12 +54,7 @@ impl Render {
             objects::place(&Owner::of_all(namespace), 0),
             telemetry::telemetry(namespace),
         ];
-        // A plan with this router names both Services.
-        let own = |plan: &&Plan| match &plan.router {
-            Router::Wasm(router) => router.virtual_services.is_empty(),
-            _ => false,
-        };
-        all.extend(plans.into_iter().filter(own).filter_map(routes::own));
+        all.extend(plans.into_iter().filter_map(routes::own));
         Ok(all)
     }
 }
@@ -67,25 +62,8 @@ impl Render {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::fixture::plan;
     use serde_json::json;
-
-    fn plan(routing: &Value) -> Plan {
-        let canary = json!({
-            "stableService": "shop", "canaryService": "shop-canary",
-            "trafficRouting": routing, "steps": [{"setWeight": 10}],
-        });
-        let rollout = json!({
-            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-            "metadata": {"name": "shop", "namespace": "web"},
-            "spec": {
-                "selector": {"matchLabels": {"app": "shop"}},
-                "template": {"metadata": {"labels": {"app": "shop"}},
-                    "spec": {"containers": [{"name": "app", "image": "app:1"}]}},
-                "strategy": {"canary": canary},
-            },
-        });
-        Plan::parse(&rollout, "default").expect("a plan")
-    }
 
     fn render() -> Render {
         Render {

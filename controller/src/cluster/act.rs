@@ -31,7 +31,8 @@ use super::router::{Kind, Objects, Write};
 use super::sets;
 use super::status::Pods;
 use super::{let_go, services, tell};
-use crate::mesh::Names;
+use crate::mesh::objects::MANAGER;
+use crate::mesh::rule_of;
 
 /// What is acted on.
 pub(super) struct Acting<'a> {
@@ -191,7 +192,7 @@ impl Acting<'_> {
         let seen = context.watched.virtual_service(namespace, name);
         let written = match seen {
             Some(_) => {
-                let params = PatchParams::apply("serin").force();
+                let params = PatchParams::apply(MANAGER).force();
                 api.patch(name, &params, &Patch::Apply(routes)).await
             }
             None => {
@@ -217,9 +218,7 @@ impl Acting<'_> {
             return;
         };
         let traffic = &self.asked.traffic;
-        let names = Names::of(self.plan, router);
-        let rule = crate::mesh::rule(&key, names, &router.sticky, traffic);
-        mesh.want(&key, rule, self.ran);
+        mesh.want(&key, rule_of(self.plan, router, traffic), self.ran);
     }
 
     /// The Rollout's own annotations: its revision, and the generation of its workload.

@@ -145,10 +145,7 @@ async fn delete_own_routes(
     rollout: &Rollout,
     plan: &Plan,
 ) -> Result<(), PassError> {
-    let has_own = match &plan.router {
-        Router::Wasm(router) => router.virtual_services.is_empty(),
-        _ => false,
-    };
+    let has_own = routes::own(plan).is_some();
     let (name, namespace) = (routes::own_name(&plan.name), &plan.namespace);
     let seen = context.watched.virtual_service(namespace, &name);
     let uid = rollout.uid().unwrap_or_default();

@@ -28,7 +28,6 @@ use crate::api::Rollout;
 use crate::manifest::Key;
 use crate::mesh::objects::Owner;
 use crate::mesh::proxies::Proxies;
-pub(super) use state::Shown;
 use state::State;
 
 /// How long it may take until the controller's own objects are read.
@@ -128,7 +127,7 @@ impl Mesh {
     }
 
     /// Whether all proxies are known to run a rule.
-    pub(super) fn shown(&self, key: &Key, rule: &Rule, ran: bool) -> Shown {
+    pub(super) fn shown(&self, key: &Key, rule: &Rule, ran: bool) -> bool {
         self.with(|state| state.shown(key, rule, ran))
     }
 

@@ -21,7 +21,6 @@ use super::context::{Context, ROLLOUT};
 use super::identity::{self, IdentityError, Version};
 use super::memory::{self, Asked, Memory, Origin};
 use super::merge;
-use super::mesh::Shown;
 use super::metrics::key;
 use super::router::{self, Objects};
 use super::sets;
@@ -501,7 +500,7 @@ impl<'a> Pass<'a> {
         let mut behind = None;
         if let Router::Wasm(router) = &plan.router {
             let ran = memory.known.as_ref().is_some_and(has_canary);
-            if self.shown(plan, router, asked, ran) == Shown::NotYet {
+            if !self.shown(plan, router, asked, ran) {
                 // Proxies are asked, so there is no time after which all are taken to know.
                 spreading = None;
             }
@@ -528,15 +527,9 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether all proxies run what was asked for; `ran` says whether they may run a canary.
-    fn shown(&self, plan: &Plan, router: &WasmRouter, asked: &Asked, ran: bool) -> Shown {
-        let key = mesh_key(self.rollout);
-        let rule = mesh::rule(
-            &key,
-            mesh::Names::of(plan, router),
-            &router.sticky,
-            &asked.traffic,
-        );
-        self.context.mesh.shown(&key, &rule, ran)
+    fn shown(&self, plan: &Plan, router: &WasmRouter, asked: &Asked, ran: bool) -> bool {
+        let rule = mesh::rule_of(plan, router, &asked.traffic);
+        self.context.mesh.shown(&mesh_key(self.rollout), &rule, ran)
     }
 
     /// Writes the status, if it says something else; when to write what can wait.

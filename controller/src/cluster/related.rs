@@ -115,6 +115,12 @@ fn canary(rollout: &Rollout) -> Option<&Value> {
     strategy.get("canary")
 }
 
+/// What a manifest asks of the filter; none if another router moves its traffic.
+pub(super) fn filter(rollout: &Rollout) -> Option<&Value> {
+    let router = canary(rollout)?.pointer("/trafficRouting/plugins/serin~1wasm");
+    router.filter(|router| !router.is_null())
+}
+
 fn names_service(rollout: &Rollout, named: &Named<'_>) -> bool {
     const FIELDS: [&str; 4] = [
         "/stableService",
@@ -131,14 +137,13 @@ fn names_service(rollout: &Rollout, named: &Named<'_>) -> bool {
 
 fn names_virtual_service(rollout: &Rollout, named: &Named<'_>) -> bool {
     const ISTIO: &str = "/trafficRouting/istio";
-    const FILTER: &str = "/trafficRouting/plugins/serin~1wasm";
-    let router = |pointer: &str| canary(rollout).and_then(|canary| canary.pointer(pointer));
-    let filter = router(FILTER);
+    let filter = filter(rollout);
     if filter.is_some() && named.beside(rollout) {
         // Its own, or one that may be for the same host.
         return true;
     }
-    let Some(router) = filter.or_else(|| router(ISTIO)) else {
+    let istio = || canary(rollout)?.pointer(ISTIO);
+    let Some(router) = filter.or_else(istio) else {
         return false;
     };
     let one = router.get("virtualService").into_iter();

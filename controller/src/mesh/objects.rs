@@ -22,6 +22,9 @@ pub const GENERATION: &str = "serin.dev/generation";
 /// The label of all objects that are the controller's own, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "serin");
 
+/// Who the API server takes the writer of those objects to be.
+pub const MANAGER: &str = "serin";
+
 /// The version of Istio's API that EnvoyFilters are written in.
 pub const API: &str = "networking.istio.io/v1alpha3";
 

@@ -2,7 +2,7 @@
 //! user's, which is never written.
 
 use serde_json::{Map, Value, json};
-use serin_core::plan::{Plan, WasmRouter};
+use serin_core::plan::{Plan, Router, WasmRouter};
 use serin_core::wire::{VARIANT_HEADER, Variant, dns_forms};
 
 use super::objects::MANAGED_BY;
@@ -15,9 +15,13 @@ pub fn own_name(rollout: &str) -> String {
     format!("serin-{rollout}")
 }
 
-/// The controller's own, for a Rollout that names none. None if the Rollout names no canary Service,
-/// for then there is nowhere to go.
+/// The controller's own, for a Rollout that the filter routes and that names none.
 pub fn own(plan: &Plan) -> Option<Value> {
+    match &plan.router {
+        Router::Wasm(router) if router.virtual_services.is_empty() => {}
+        _ => return None,
+    }
+    // With this router both are there.
     let stable = plan.stable_service.as_deref()?;
     let canary = plan.canary_service.as_deref()?;
     let route = |host: &str| json!([{"destination": {"host": host}}]);
@@ -219,22 +223,10 @@ fn conditions(one: &Value) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::fixture;
 
     fn plan() -> Plan {
-        let rollout = json!({
-            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
-            "metadata": {"name": "shop", "namespace": "web"},
-            "spec": {
-                "selector": {"matchLabels": {"app": "shop"}},
-                "template": {"metadata": {"labels": {"app": "shop"}},
-                    "spec": {"containers": [{"name": "app", "image": "app:1"}]}},
-                "strategy": {"canary": {
-                    "stableService": "shop", "canaryService": "shop-canary",
-                    "trafficRouting": {"plugins": {"serin/wasm": {}}},
-                }},
-            },
-        });
-        Plan::parse(&rollout, "default").expect("a plan")
+        fixture::plan(&json!({"plugins": {"serin/wasm": {}}}))
     }
 
     fn told(http: Value) -> String {

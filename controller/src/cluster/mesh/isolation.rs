@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::{Mesh, Scope};
 use crate::api::Rollout;
 use crate::cluster::reconcile::mesh_key;
+use crate::cluster::related::filter;
 use crate::manifest::Key;
 use crate::mesh::isolation;
 
@@ -74,12 +75,7 @@ impl Mesh {
 type Told = fn(&[crate::provider::prometheus::Series]) -> Option<String>;
 
 fn is_filtered(rollout: &Rollout) -> bool {
-    const ROUTER: &str = "/canary/trafficRouting/plugins/serin~1wasm";
-    let strategy = serde_json::to_value(&rollout.spec.strategy).unwrap_or_default();
-    rollout.metadata.deletion_timestamp.is_none()
-        && strategy
-            .pointer(ROUTER)
-            .is_some_and(|router| !router.is_null())
+    rollout.metadata.deletion_timestamp.is_none() && filter(rollout).is_some()
 }
 
 fn is_healthy(rollout: &Rollout) -> bool {

@@ -69,15 +69,6 @@ struct Held {
     spec: Value,
 }
 
-/// Whether proxies run what was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cluster) enum Shown {
-    /// All do.
-    ByAll,
-    /// Not all do, or it is not written yet.
-    NotYet,
-}
-
 /// A configuration that is to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Due {
@@ -134,9 +125,8 @@ impl State {
     /// something else of it, as far as its own status tells.
     pub(super) fn want(&mut self, key: &Key, rule: Rule, ran: bool, now: Instant) -> bool {
         let in_force = self.known.contains_key(key) || ran;
-        let rests = rule.canary.is_none()
-            && self.known.contains_key(key)
-            && self.shown(key, &rule, ran) == Shown::ByAll;
+        let rests =
+            rule.canary.is_none() && self.known.contains_key(key) && self.shown(key, &rule, ran);
         let ends = rests.then(|| *self.ends.get(key).unwrap_or(&(now + LINGERS)));
         let news_of_end = ends != self.ends.get(key).copied();
         match ends {
@@ -163,22 +153,19 @@ impl State {
     }
 
     /// Whether all proxies are known to run a rule; `ran` as in [`State::want`].
-    pub(super) fn shown(&self, key: &Key, rule: &Rule, ran: bool) -> Shown {
+    pub(super) fn shown(&self, key: &Key, rule: &Rule, ran: bool) -> bool {
         if !self.begun {
-            return Shown::NotYet;
+            return false;
         }
         match self.known.get(key) {
             // Whoever is told nothing sends everybody to stable.
-            None if rule.canary.is_none() && !ran => Shown::ByAll,
+            None => rule.canary.is_none() && !ran,
             Some(known) if known.rule == *rule => {
                 let shard = self.shards.get(known.shard);
                 let shard = shard.filter(|shard| shard.held.is_some());
-                match shard.is_some_and(|shard| shard.acknowledged >= known.since) {
-                    true => Shown::ByAll,
-                    false => Shown::NotYet,
-                }
+                shard.is_some_and(|shard| shard.acknowledged >= known.since)
             }
-            _ => Shown::NotYet,
+            Some(_) => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -12,9 +12,6 @@ use super::{Mesh, Scope};
 use crate::clock;
 use crate::cluster::watched::envoy_filter;
 use crate::mesh::objects;
-
-/// Who the API server takes the writer to be.
-const MANAGER: &str = "serin";
 
 /// How long changes of one moment are waited for, to be written as one.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -41,17 +38,12 @@ impl Mesh {
                 () = sleep_until(at) => {}
             }
             sleep(TOGETHER).await;
-            again = self.write(&api, &kind, scope).await;
+            again = self.write(&api, scope).await;
         }
     }
 
     /// Writes what is due; when to look again although nothing changes.
-    async fn write(
-        &self,
-        api: &Api<DynamicObject>,
-        kind: &ApiResource,
-        scope: &Scope,
-    ) -> Option<Instant> {
+    async fn write(&self, api: &Api<DynamicObject>, scope: &Scope) -> Option<Instant> {
         let code = objects::code_at(&self.settings.module_url);
         let writer = Writer {
             owner: &self.settings.owner,
@@ -69,8 +61,8 @@ impl Mesh {
         let mut failed = None;
         for task in tasks {
             let done = match task {
-                Task::Place(shard) => self.place(api, kind, shard).await,
-                Task::Write(due) => self.write_one(api, kind, scope, &due).await,
+                Task::Place(shard) => self.place(api, shard).await,
+                Task::Write(due) => self.write_one(api, scope, &due).await,
             };
             failed = failed.or(done.err());
         }
@@ -80,14 +72,9 @@ impl Mesh {
         }
     }
 
-    async fn place(
-        &self,
-        api: &Api<DynamicObject>,
-        kind: &ApiResource,
-        shard: usize,
-    ) -> Result<(), Duration> {
+    async fn place(&self, api: &Api<DynamicObject>, shard: usize) -> Result<(), Duration> {
         let object = objects::place(&self.settings.owner, shard);
-        let object = dynamic(object, kind).ok_or(LATER)?;
+        let object = dynamic(object).ok_or(LATER)?;
         match limited(api.create(&created_by(), &object)).await {
             Ok(_) => {
                 tracing::info!(shard, "the filter has its place in the proxies");
@@ -106,7 +93,6 @@ impl Mesh {
     async fn write_one(
         &self,
         api: &Api<DynamicObject>,
-        kind: &ApiResource,
         scope: &Scope,
         due: &Due,
     ) -> Result<(), Duration> {
@@ -115,14 +101,14 @@ impl Mesh {
         self.with(|state| state.enter(due.shard, &objects::read(&due.object)));
         let written = match &due.replaces {
             None => {
-                let object = dynamic(due.object.clone(), kind).ok_or(LATER)?;
+                let object = dynamic(due.object.clone()).ok_or(LATER)?;
                 limited(api.create(&created_by(), &object)).await
             }
             Some(version) => {
                 let mut object = due.object.clone();
                 // With it the API server refuses what would replace another version.
                 object["metadata"]["resourceVersion"] = version.as_str().into();
-                let params = PatchParams::apply(MANAGER).force();
+                let params = PatchParams::apply(objects::MANAGER).force();
                 limited(api.patch(name, &params, &Patch::Apply(&object))).await
             }
         };
@@ -170,18 +156,13 @@ impl Mesh {
 
 fn created_by() -> PostParams {
     PostParams {
-        field_manager: Some(MANAGER.to_string()),
+        field_manager: Some(objects::MANAGER.to_string()),
         ..PostParams::default()
     }
 }
 
-fn dynamic(object: Value, kind: &ApiResource) -> Option<DynamicObject> {
-    let mut object: DynamicObject = serde_json::from_value(object).ok()?;
-    object.types.get_or_insert_with(|| kube::core::TypeMeta {
-        api_version: kind.api_version.clone(),
-        kind: kind.kind.clone(),
-    });
-    Some(object)
+fn dynamic(object: Value) -> Option<DynamicObject> {
+    serde_json::from_value(object).ok()
 }
 
 /// Why a write came to nothing.

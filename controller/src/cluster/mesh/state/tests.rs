@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    fn shown(&self, weight: Option<u16>) -> Shown {
+    fn shown(&self, weight: Option<u16>) -> bool {
         self.state.shown(&key(), &rule(weight), false)
     }
 }
@@ -116,14 +116,14 @@ fn a_weight_is_shown_once_all_proxies_run_its_generation() {
     let mut world = World::new();
     assert!(world.want(Some(500)));
     assert!(!world.want(Some(500)), "it is known");
-    assert_eq!(world.shown(Some(500)), Shown::NotYet);
+    assert!(!world.shown(Some(500)));
     let written = world.write();
     assert_eq!((written.len(), written[0].generation), (1, 1));
-    assert_eq!(world.shown(Some(500)), Shown::NotYet);
+    assert!(!world.shown(Some(500)));
     assert_eq!(world.state.acknowledge(0, 0), []);
     assert_eq!(world.state.acknowledge(0, 1), [key()]);
-    assert_eq!(world.shown(Some(500)), Shown::ByAll);
-    assert_eq!(world.shown(Some(900)), Shown::NotYet);
+    assert!(world.shown(Some(500)));
+    assert!(!world.shown(Some(900)));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn what_was_seen_late_does_not_count() {
 #[test]
 fn a_rollout_that_was_never_in_flight_needs_no_filter() {
     let mut world = World::new();
-    assert_eq!(world.shown(None), Shown::ByAll);
+    assert!(world.shown(None));
     world.want(None);
     assert_eq!(world.tasks(), []);
     assert_eq!(world.object, None);
@@ -182,13 +182,13 @@ fn a_release_that_ends_is_acknowledged_before_it_goes() {
     world.write();
     world.state.acknowledge(0, 1);
     world.want(None);
-    assert_eq!(world.shown(None), Shown::NotYet);
+    assert!(!world.shown(None));
     assert_eq!(world.write()[0].rules, [rule(None)]);
     world.now += LINGERS * 2;
     assert!(!world.want(None));
     assert_eq!(world.tasks(), [], "until it is known to rest");
     world.state.acknowledge(0, 2);
-    assert_eq!(world.shown(None), Shown::ByAll);
+    assert!(world.shown(None));
     assert!(world.want(None));
     assert!(!world.want(None));
     assert_eq!(world.tasks(), []);
@@ -196,7 +196,7 @@ fn a_release_that_ends_is_acknowledged_before_it_goes() {
     let written = world.write();
     assert_eq!((written.len(), &written[0].rules[..]), (1, &[][..]));
     assert_eq!(world.state.questions(&owner()), []);
-    assert_eq!(world.shown(None), Shown::ByAll);
+    assert!(world.shown(None));
     world.want(None);
     assert_eq!(world.tasks(), []);
 }
@@ -209,10 +209,10 @@ fn another_controller_goes_on_where_one_was_killed() {
     let object = world.object.clone().expect("an object");
     let mut world = World::after(object);
     assert_eq!(world.tasks(), [], "nobody has said anything yet");
-    assert_eq!(world.shown(Some(500)), Shown::NotYet);
+    assert!(!world.shown(Some(500)));
     assert!(world.state.questions(&owner())[0].waits);
     world.state.acknowledge(0, 1);
-    assert_eq!(world.shown(Some(500)), Shown::ByAll);
+    assert!(world.shown(Some(500)));
 }
 
 #[test]
@@ -224,9 +224,9 @@ fn a_configuration_that_was_deleted_is_no_end_of_a_release() {
     world.state.see_all(&owner(), &[]);
     world.object = None;
     // Proxies go on with what they had, so nothing is known of stable either.
-    assert_eq!(world.shown(Some(500)), Shown::NotYet);
+    assert!(!world.shown(Some(500)));
     world.want(None);
-    assert_eq!(world.shown(None), Shown::NotYet);
+    assert!(!world.shown(None));
     let written = world.write();
     assert_eq!((written.len(), written[0].generation), (1, 2));
     assert_eq!(written[0].rules, [rule(None)]);
@@ -240,7 +240,7 @@ fn proxies_that_are_behind_are_told_of_and_told_anew() {
     let told = Some("1 proxy".to_string());
     assert_eq!(world.state.tell_behind(0, told.clone()), [key()]);
     assert_eq!(world.state.tell_behind(0, told.clone()), []);
-    assert_eq!(world.shown(Some(500)), Shown::NotYet);
+    assert!(!world.shown(Some(500)));
     assert_eq!(world.state.behind(&key()), told);
     world.state.heal(0);
     let written = world.write();
@@ -248,7 +248,7 @@ fn proxies_that_are_behind_are_told_of_and_told_anew() {
     assert_eq!(written[0].rules, [rule(Some(500))]);
     // What they run since the first is as good.
     assert_eq!(world.state.acknowledge(0, 1), [key()]);
-    assert_eq!(world.shown(Some(500)), Shown::ByAll);
+    assert!(world.shown(Some(500)));
 }
 
 #[test]
@@ -286,14 +286,14 @@ fn a_canary_that_nobody_was_known_to_run_is_taken_back_by_all_before_it_is_gone(
     world.want(Some(500));
     world.write();
     world.want(None);
-    assert_eq!(world.shown(None), Shown::NotYet);
+    assert!(!world.shown(None));
     world.write();
     world.now += LINGERS * 3;
     world.want(None);
     assert_eq!(world.tasks(), []);
-    assert_eq!(world.shown(None), Shown::NotYet, "whatever the time");
+    assert!(!world.shown(None), "whatever the time");
     world.state.acknowledge(0, 2);
-    assert_eq!(world.shown(None), Shown::ByAll);
+    assert!(world.shown(None));
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn a_write_that_is_not_answered_may_be_in_force() {
     };
     world.state.enter(due.shard, &objects::read(&due.object));
     world.want(None);
-    assert_eq!(world.shown(None), Shown::NotYet);
+    assert!(!world.shown(None));
     assert_eq!(world.write()[0].rules, [rule(None)]);
 }
 
@@ -314,11 +314,11 @@ fn a_write_that_is_not_answered_may_be_in_force() {
 fn what_a_status_remembers_is_taken_back_although_the_object_is_gone() {
     let mut world = World::new();
     let shown = |world: &World| world.state.shown(&key(), &rule(None), true);
-    assert_eq!(shown(&world), Shown::NotYet);
+    assert!(!shown(&world));
     world.state.want(&key(), rule(None), true, world.now);
     assert_eq!(world.write()[0].rules, [rule(None)]);
     world.state.acknowledge(0, 1);
-    assert_eq!(shown(&world), Shown::ByAll);
+    assert!(shown(&world));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn a_generation_is_never_below_the_time_or_what_proxies_show() {
     world.write();
     // Proxies show one that nobody here knows of: it says nothing, and is passed.
     assert_eq!(world.state.acknowledge(0, 57), []);
-    assert_eq!(world.shown(Some(500)), Shown::NotYet);
+    assert!(!world.shown(Some(500)));
     assert_eq!(world.write()[0].generation, 58);
 }
 
