@@ -21,12 +21,11 @@ pub(super) use referred::{Unfit, ahead, templates, unfit};
 use kube::Client;
 
 use super::metrics::Metrics;
+use crate::provider::Asking;
 
 /// What every measurement has at hand.
 struct Context {
     client: Client,
-    http: reqwest::Client,
-    /// The Prometheus of metrics that name none.
-    prometheus: Option<String>,
+    asking: Asking,
     metrics: Metrics,
 }

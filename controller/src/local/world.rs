@@ -39,6 +39,7 @@ use super::store::{Memory, Store};
 use super::tool::Tool;
 use crate::clock;
 use crate::manifest::{self, Key, Manifests, Rollout};
+use crate::provider::Asking;
 
 /// Where everything of this world is.
 #[derive(Clone, Debug)]
@@ -66,8 +67,8 @@ pub(super) struct World {
     changed: Arc<Notify>,
     /// For Envoy's admin and Prometheus' readiness.
     client: reqwest::Client,
-    /// For measurements over http, which bring their own patience.
-    asking: reqwest::Client,
+    /// For measurements, which bring their own patience.
+    asking: Asking,
     source: Source,
     gone: Gone,
     trouble: Trouble,
@@ -115,6 +116,11 @@ impl World {
             .timeout(Duration::from_secs(2))
             .build()?;
         Ok(World {
+            asking: Asking {
+                http: crate::provider::prometheus::client()?,
+                prometheus: Some(format!("http://{}", place.prometheus)),
+                instead: !place.keep_prometheus_addresses,
+            },
             place,
             store,
             memory,
@@ -123,7 +129,6 @@ impl World {
             counter,
             changed,
             client,
-            asking: crate::provider::prometheus::client()?,
             source: Source::of(Vec::new(), Instant::now()),
             gone: Gone::default(),
             trouble: Trouble::default(),

@@ -60,8 +60,8 @@ pub const DEFAULT_RETENTION: usize = 10;
 /// The fifth error in a row ends a metric.
 const DEFAULT_CONSECUTIVE_ERROR_LIMIT: u32 = 4;
 
-/// Providers of Argo Rollouts that are refused as not yet there rather than as unknown.
-const LATER_PROVIDERS: [&str; 10] = [
+/// Providers of Argo Rollouts that are refused as not supported rather than as unknown.
+const LATER_PROVIDERS: [&str; 9] = [
     "web",
     "datadog",
     "newRelic",
@@ -71,7 +71,17 @@ const LATER_PROVIDERS: [&str; 10] = [
     "graphite",
     "influxdb",
     "skywalking",
-    "plugin",
+];
+
+/// Reads a provider's field.
+type ReadProvider = fn(&Field<'_>, Args) -> Option<Provider>;
+
+/// The providers that there are.
+const PROVIDERS: [(&str, ReadProvider); 2] = [
+    ("prometheus", |field, args| {
+        prometheus::read(field, args).map(Provider::Prometheus)
+    }),
+    ("job", |field, _| job::read(field).map(Provider::Job)),
 ];
 
 const FIELDS: [&str; 11] = [
@@ -239,27 +249,25 @@ fn to_u32(number: i32) -> u32 {
 
 fn provider(field: &Field<'_>, args: Args) -> Option<Provider> {
     let named = field.object()?;
+    let here = PROVIDERS.map(|(name, _)| name);
     for later in LATER_PROVIDERS {
         if let Some(found) = field.optional(later) {
-            found.refuse("is not supported yet, expected prometheus or job");
+            let here = here.join(", ");
+            found.refuse(format_args!("is not supported, expected one of {here}"));
         }
     }
-    let here = ["prometheus", "job"];
     let known: Vec<&str> = here.into_iter().chain(LATER_PROVIDERS).collect();
     field.only(&known);
     if named.values().filter(|value| !value.is_null()).count() > 1 {
         field.refuse("names more than one provider, expected one");
     }
-    if let Some(found) = field.optional("prometheus") {
-        return prometheus::read(&found, args).map(Provider::Prometheus);
-    }
-    if let Some(found) = field.optional("job") {
-        return job::read(&found).map(Provider::Job);
-    }
     if named.is_empty() {
         field.required("prometheus", "a query");
     }
-    None
+    PROVIDERS
+        .into_iter()
+        .find_map(|(name, read)| Some((field.optional(name)?, read)))
+        .and_then(|(found, read)| read(&found, args))
 }
 
 impl Provider {

@@ -4,9 +4,8 @@ use serin_core::analysis::{Draft, Measured, Outcome, Provider, ResolveError, Sec
 
 use super::{Context, secrets};
 use crate::clock;
-use crate::provider::prometheus;
 
-/// Asks the Prometheus of the metric at this index of a run in `namespace`.
+/// Asks the provider of the metric at this index of a run in `namespace`.
 pub(super) async fn ask(
     context: &Context,
     namespace: &str,
@@ -29,12 +28,7 @@ async fn outcome(
     metric: usize,
 ) -> Result<Outcome, String> {
     let (provider, secrets) = provider(context, namespace, draft, metric).await?;
-    let Provider::Prometheus(mut query) = provider else {
-        return Err("a Job is started, not asked".to_string());
-    };
-    query.address = query.address.or_else(|| context.prometheus.clone());
-    let outcome = prometheus::measure(&context.http, &query, clock::now()).await;
-    match outcome {
+    match context.asking.measure(&provider, clock::now()).await {
         Ok(outcome) => Ok(secrets::cut_out_of(outcome, &secrets)),
         Err(why) => Err(secrets::cut_out(&why, &secrets)),
     }

@@ -19,6 +19,7 @@ use crate::cluster::Scope;
 use crate::cluster::backoff::backoff;
 use crate::cluster::metrics::{Key, Metrics, key};
 use crate::cluster::reconcile::INSTANCE_ID;
+use crate::provider::Asking;
 use crate::provider::prometheus::client as client_of_prometheus;
 
 /// Measures the runs of a scope until `stop` ends, or this is dropped: nothing goes on after that.
@@ -44,8 +45,11 @@ pub async fn run(
     let mut runs = Runs {
         context: Arc::new(Context {
             client,
-            http: client_of_prometheus()?,
-            prometheus,
+            asking: Asking {
+                http: client_of_prometheus()?,
+                prometheus,
+                instead: false,
+            },
             metrics,
         }),
         told: HashMap::new(),

@@ -1,13 +1,12 @@
 //! Measuring for analysis runs: what is due comes in, tasks ask the provider, and results come back
 //! into the runs.
 
-use serin_core::analysis::{Measured, Provider};
+use serin_core::analysis::Measured;
 use serin_core::time::Timestamp;
 
 use super::World;
 use crate::clock;
 use crate::manifest::Key;
-use crate::provider::prometheus;
 
 /// A measurement that has been taken.
 #[derive(Debug)]
@@ -45,21 +44,15 @@ impl World {
                         run: run.name.clone(),
                         metric: index,
                     };
-                    // No other begins here: it needs a cluster.
-                    let Provider::Prometheus(mut query) = metric.provider.clone() else {
-                        continue;
-                    };
                     if !self.measuring.asked.insert(asked.clone()) {
                         continue;
                     }
-                    if !keep || query.address.is_none() {
-                        query.address = Some(format!("http://{}", self.place.prometheus));
-                    }
                     let tell = self.measuring.tell.clone();
-                    let client = self.asking.clone();
+                    let asking = self.asking.clone();
+                    let provider = metric.provider.clone();
                     tokio::spawn(async move {
                         let started = clock::now();
-                        let outcome = prometheus::measure(&client, &query, started).await;
+                        let outcome = asking.measure(&provider, started).await;
                         let finished = clock::now();
                         let measured = Measured {
                             started,
