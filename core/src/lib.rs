@@ -5,6 +5,8 @@
 #[cfg(feature = "analysis")]
 pub mod analysis;
 pub mod field;
+#[cfg(feature = "analysis")]
+pub mod judge;
 pub mod metric;
 pub mod plan;
 pub mod restart;
