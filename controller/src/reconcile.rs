@@ -77,6 +77,7 @@ fn runs(record: &Record) -> BTreeMap<String, RunSeen> {
     let seen = |run: &crate::runs::Run| RunSeen {
         phase: run.status.phase,
         message: run.status.message.clone(),
+        holds: run.status.holds().map(str::to_string),
     };
     record
         .runs

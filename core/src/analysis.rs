@@ -12,13 +12,16 @@ pub mod resolve;
 pub mod run;
 pub mod status;
 pub mod template;
+pub mod ticking;
 pub mod verdict;
+pub mod wanted;
 
 pub use argument::{ArgContext, ArgValue, SecretKey};
 pub use draft::{Draft, Secrets};
-pub use metric::{JobTemplate, Metric, PrometheusQuery, Provider};
-pub use reading::{Outcome, Reading};
+pub use metric::{Compare, Counters, JobTemplate, Metric, PrometheusQuery, Provider, Selectors};
+pub use reading::{Judged, Outcome, Reading};
 pub use resolve::{ResolveError, RunSpec, resolve};
 pub use run::{Ended, Measured, assess, begin, due, due_times, finish, next_due, no_use, record};
 pub use status::{Measurement, MetricResult, RunStatus, RunSummary};
 pub use template::Template;
+pub use wanted::Wanted;

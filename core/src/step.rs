@@ -166,6 +166,8 @@ pub struct RunSeen {
     pub phase: RunPhase,
     /// Why, as the user reads it.
     pub message: String,
+    /// Why nothing may change for now, if the run says so.
+    pub holds: Option<String>,
 }
 
 /// The phase of a measurement, a metric or an analysis run (Argo's names).

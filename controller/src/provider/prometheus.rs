@@ -60,6 +60,22 @@ pub async fn series(
     answered(client, query, now, answer::series).await
 }
 
+/// A point in time, in seconds since 1970, and a value.
+pub type Sample = (f64, f64);
+
+/// Asks Prometheus for the raw samples of a selector with a range, such as `up[5m]`, as [`measure`]
+/// does.
+///
+/// # Errors
+/// As those of [`measure`].
+pub async fn samples(
+    client: &Client,
+    query: &PrometheusQuery,
+    now: Timestamp,
+) -> Result<Vec<(Labels, Vec<Sample>)>, String> {
+    answered(client, query, now, answer::samples).await
+}
+
 async fn answered<T>(
     client: &Client,
     query: &PrometheusQuery,

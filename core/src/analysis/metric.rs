@@ -1,15 +1,20 @@
 //! One metric of a template, read into types that cannot be wrong.
 
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::condition::Condition;
+use super::wanted::Wanted;
 use crate::field::Field;
 
+pub use compare::{Compare, Counters, Selectors};
 pub use job::JobTemplate;
 pub use prometheus::{BasicAuth, Header, PrometheusQuery};
 
+pub mod compare;
 mod job;
+mod plugin;
 mod prometheus;
 
 /// What is measured, how often, and what is good.
@@ -53,6 +58,8 @@ pub enum Provider {
     Prometheus(PrometheusQuery),
     /// A Job in the cluster.
     Job(JobTemplate),
+    /// The sequential judge on counters of both versions.
+    Compare(Box<Compare>),
 }
 
 /// How many measurements are kept where nothing is said.
@@ -77,11 +84,12 @@ const LATER_PROVIDERS: [&str; 9] = [
 type ReadProvider = fn(&Field<'_>, Args) -> Option<Provider>;
 
 /// The providers that there are.
-const PROVIDERS: [(&str, ReadProvider); 2] = [
+const PROVIDERS: [(&str, ReadProvider); 3] = [
     ("prometheus", |field, args| {
         prometheus::read(field, args).map(Provider::Prometheus)
     }),
     ("job", |field, _| job::read(field).map(Provider::Job)),
+    ("plugin", plugin::read),
 ];
 
 const FIELDS: [&str; 11] = [
@@ -125,7 +133,7 @@ impl Metric {
             Some(text.to_string())
         };
         let failure_limit = number("failureLimit", -1).unwrap_or(0);
-        let metric = Metric {
+        let mut metric = Metric {
             interval: duration("interval"),
             initial_delay: duration("initialDelay").unwrap_or_default(),
             count: number("count", 0).map(to_u32).filter(|count| *count > 0),
@@ -143,6 +151,7 @@ impl Metric {
                 .and_then(|f| provider(&f, args.in_provider()))?,
             name: name?,
         };
+        compare::fit(&mut metric, field);
         metric.limits_fit(field, args);
         Some(metric)
     }
@@ -271,13 +280,24 @@ fn provider(field: &Field<'_>, args: Args) -> Option<Provider> {
 }
 
 impl Provider {
+    /// Whether one measurement goes on tick by tick until the provider has a verdict.
+    pub fn ticks(&self) -> bool {
+        matches!(self, Provider::Compare(_))
+    }
+
     /// What `metricResults[].metadata` says of the metric.
-    pub fn metadata(&self) -> std::collections::BTreeMap<String, String> {
+    pub fn metadata(&self) -> BTreeMap<String, String> {
         match self {
             Provider::Prometheus(query) => {
                 [("ResolvedPrometheusQuery".to_string(), query.query.clone())].into()
             }
-            Provider::Job(_) => Default::default(),
+            Provider::Job(_) | Provider::Compare(_) => Default::default(),
+        }
+    }
+    /// What it wants of Secrets itself, beside what arguments bring.
+    pub fn secrets(&self) -> BTreeSet<Wanted> {
+        match self {
+            Provider::Prometheus(_) | Provider::Job(_) | Provider::Compare(_) => BTreeSet::new(),
         }
     }
 }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::step::RunPhase;
+use crate::time::Timestamp;
+
 /// The `result` that conditions judge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reading {
@@ -61,6 +64,19 @@ pub struct Outcome {
     pub shown: String,
     /// `measurement.metadata`, such as the provider's warnings.
     pub metadata: BTreeMap<String, String>,
+    /// The provider's own verdict, in the place of the conditions'.
+    pub judged: Option<Judged>,
+}
+
+/// A verdict that a provider found itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The verdict; running, there is none yet and the measurement goes on.
+    pub phase: RunPhase,
+    /// Why.
+    pub message: String,
+    /// When it is looked at again, if it goes on.
+    pub again: Timestamp,
 }
 
 impl From<Reading> for Outcome {
@@ -69,6 +85,7 @@ impl From<Reading> for Outcome {
             shown: value.to_string(),
             value,
             metadata: BTreeMap::new(),
+            judged: None,
         }
     }
 }

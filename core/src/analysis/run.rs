@@ -71,8 +71,11 @@ fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timesta
     let Some((result, last)) = measured else {
         return Some(status.started_at.unwrap_or(now).plus(metric.initial_delay));
     };
-    // Under way, it is not due again.
-    let finished = last.finished_at?;
+    let Some(finished) = last.finished_at else {
+        // Under way, it is not due again unless it goes on tick by tick.
+        let again = last.resume_at.filter(|_| metric.provider.ticks());
+        return again.or_else(|| metric.provider.ticks().then_some(now));
+    };
     if metric
         .effective_count()
         .is_some_and(|count| result.count >= count)
@@ -91,7 +94,11 @@ fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timesta
 /// metric or the run has ended changes nothing.
 pub fn record(spec: &RunSpec, status: &mut RunStatus, metric: usize, measured: Measured) {
     if let Some(metric) = open(spec, status, metric) {
-        let measurement = measurement(metric, measured);
+        let mut measurement = measurement(metric, measured);
+        let result = status.result(&metric.name);
+        if let Some(begun) = result.and_then(MetricResult::under_way) {
+            measurement.started_at = begun.started_at;
+        }
         take(metric, status, measurement);
     }
 }
@@ -153,6 +160,9 @@ fn take(metric: &Metric, status: &mut RunStatus, measurement: Measurement) {
         result.phase = RunPhase::Running;
         result.dry_run = metric.dry_run;
         result.metadata = metric.provider.metadata();
+        if metric.provider.ticks() {
+            result.message.clone_from(&measurement.message);
+        }
         result.measurements.push(measurement);
         let surplus = result
             .measurements
@@ -168,8 +178,17 @@ fn measurement(metric: &Metric, measured: Measured) -> Measurement {
         finished,
         outcome,
     } = measured;
+    let mut again = None;
     let (phase, message, kept) = match outcome {
         Err(why) => (RunPhase::Error, why, None),
+        Ok(mut outcome) if outcome.judged.is_some() => {
+            let judged = outcome.judged.take();
+            again = judged.as_ref().map(|judged| judged.again);
+            let (phase, message) = judged
+                .map(|one| (one.phase, one.message))
+                .unwrap_or_default();
+            (phase, message, Some(outcome))
+        }
         Ok(outcome) => {
             let (phase, message) = judge(metric, &outcome.value);
             (
@@ -186,8 +205,8 @@ fn measurement(metric: &Metric, measured: Measured) -> Measurement {
         phase,
         message,
         started_at: started,
-        finished_at: Some(finished),
-        resume_at: None,
+        finished_at: phase.completed().then_some(finished),
+        resume_at: again.filter(|_| !phase.completed()),
         value,
         metadata,
     }
@@ -224,9 +243,13 @@ pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Times
         return status;
     }
     status.started_at.get_or_insert(now);
+    if terminate {
+        end_ticking(spec, &mut status, now);
+    }
     assess_metrics(spec, &mut status, terminate);
     let terminating = terminate || no_use(spec, &status);
     if terminating && !terminate {
+        end_ticking(spec, &mut status, now);
         assess_metrics(spec, &mut status, true);
     }
     summarise(spec, &mut status);
@@ -242,6 +265,7 @@ pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Times
     };
     if waiting {
         status.phase = RunPhase::Running;
+        status.message = said(spec, &status);
         return status;
     }
     let (phase, message) = worst(spec, &status);
@@ -252,6 +276,33 @@ pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Times
     }
     status.completed_at = Some(now);
     status
+}
+
+/// Ends measurements that go on tick by tick: what was not found bad is good.
+fn end_ticking(spec: &RunSpec, status: &mut RunStatus, now: Timestamp) {
+    for (index, metric) in spec.metrics.iter().enumerate() {
+        let result = status.result(&metric.name);
+        let begun = result.and_then(MetricResult::under_way);
+        if let Some(begun) = begun.filter(|_| metric.provider.ticks()) {
+            let message = begun.message.clone();
+            let ended = Ended {
+                phase: RunPhase::Successful,
+                message,
+                at: now,
+            };
+            finish(spec, status, index, ended);
+        }
+    }
+}
+
+/// What the metrics say that go on tick by tick.
+fn said(spec: &RunSpec, status: &RunStatus) -> String {
+    let ticking = spec.metrics.iter().filter(|metric| metric.provider.ticks());
+    let said = ticking.filter_map(|metric| {
+        let last = status.result(&metric.name)?.measurements.last()?;
+        (!last.message.is_empty()).then(|| format!("{}: {}", metric.name, last.message))
+    });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 fn assess_metrics(spec: &RunSpec, status: &mut RunStatus, terminating: bool) {

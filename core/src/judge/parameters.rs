@@ -115,6 +115,11 @@ impl Default for LatencyParameters {
 }
 
 impl Parameters {
+    /// How large the evidence of a test has to be.
+    pub fn limit(&self) -> f64 {
+        1.0 / self.alpha_each()
+    }
+
     /// The share of alpha that each test has.
     pub(super) fn alpha_each(&self) -> f64 {
         if self.latency.is_some() {

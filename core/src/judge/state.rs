@@ -74,6 +74,12 @@ impl State {
         self
     }
 
+    /// How many times as likely what was counted is if the canary is worse; the larger of the tests.
+    pub fn evidence(&self) -> f64 {
+        let slow = self.latency.as_ref().map_or(0.0, Latency::ln);
+        self.worse.ln().max(slow).exp()
+    }
+
     /// Takes in what came since [`State::at`], and says how things stand.
     pub fn take(&mut self, parameters: &Parameters, tick: &Tick) -> Verdict {
         self.count(parameters, tick);

@@ -38,7 +38,7 @@ impl Release<'_> {
         let Some(step) = self.current_step() else {
             return;
         };
-        if self.inconclusive() || !self.complete(step) {
+        if self.inconclusive() || self.held().is_some() || !self.complete(step) {
             return;
         }
         self.event(
@@ -55,6 +55,13 @@ impl Release<'_> {
         self.state.controller_pause = false;
         self.state.index += 1;
         self.again = true;
+    }
+
+    /// Why a run wants nothing to change for now, such as that stable is ill too.
+    pub(super) fn held(&self) -> Option<&str> {
+        let runs = self.wanted_runs().into_iter();
+        let mut seen = runs.filter_map(|run| self.seen.runs.get(&run.name));
+        seen.find_map(|run| run.holds.as_deref())
     }
 
     pub(super) fn inconclusive(&self) -> bool {
@@ -212,6 +219,7 @@ impl Release<'_> {
         let stands = self.plan.paused
             || self.state.pause.is_some()
             || matches!(self.current_step(), Some(Step::Analysis(_))) && self.stepping()
+            || self.held().is_some()
             || self.settled();
         if stands {
             // Nothing is stored while it stands: a state that differs is a state to be written.

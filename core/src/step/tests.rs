@@ -506,3 +506,32 @@ fn a_lower_weight_comes_before_fewer_pods() {
     assert_eq!(world.weight(), 2000);
     assert!(world.last.sets["two"] < before);
 }
+
+#[test]
+fn a_run_that_holds_stops_the_steps_and_nothing_else() {
+    let steps = json!([
+        {"setWeight": 20}, {"pause": {"duration": "10s"}}, {"setWeight": 40}, {"pause": {}},
+    ]);
+    let mut world = World::with(with_background(steps));
+    world.release("two");
+    let says = |world: &mut World, holds: Option<&str>| {
+        for run in world.seen.runs.values_mut() {
+            run.holds = holds.map(str::to_string);
+        }
+        world.settle();
+    };
+    says(&mut world, Some("stable is failing too (4.2 %): holding"));
+    world.later(6_000);
+    assert_eq!(world.weight(), 2_000, "the pause is over, the weight stays");
+    assert_eq!(world.last.phase, Phase::Paused, "and no deadline is missed");
+    says(&mut world, None);
+    assert_eq!(world.weight(), 4_000);
+    says(&mut world, Some("holding"));
+    world.promote();
+    assert_eq!(
+        world.last.why,
+        Why::Held {
+            why: "holding".into()
+        }
+    );
+}

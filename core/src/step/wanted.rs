@@ -63,6 +63,9 @@ impl Release<'_> {
             return Why::PodsNotAvailable;
         }
         if self.stepping() {
+            if let Some(why) = self.held() {
+                return Why::Held { why: why.into() };
+            }
             let run = self
                 .wanted_runs()
                 .into_iter()
@@ -115,6 +118,7 @@ fn phase(why: &Why) -> Phase {
         | Why::OldPodsLeaving
         | Why::ProxiesNotVerified
         | Why::StepsLeft
+        | Why::Held { .. }
         | Why::AnalysisRunning { .. } => Phase::Progressing,
     }
 }

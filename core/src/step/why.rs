@@ -28,6 +28,11 @@ pub enum Why {
         /// The run.
         run: String,
     },
+    /// An analysis wants nothing to change for now.
+    Held {
+        /// Why.
+        why: String,
+    },
     /// A pause.
     Paused(PauseReason),
     /// `spec.paused`.
@@ -58,6 +63,7 @@ impl Why {
             Why::ProxiesNotVerified => "WeightNotVerified",
             Why::StepsLeft => "RolloutStepping",
             Why::AnalysisRunning { .. } => "AnalysisRunRunning",
+            Why::Held { .. } => "AnalysisRunHolding",
             Why::Paused(PauseReason::CanaryPauseStep) => "CanaryPauseStep",
             Why::Paused(PauseReason::InconclusiveAnalysisRun) => "InconclusiveAnalysisRun",
             Why::ManuallyPaused => "RolloutPaused",
@@ -81,6 +87,7 @@ impl fmt::Display for Why {
             }
             Why::StepsLeft => write!(f, "waiting for all steps to complete"),
             Why::AnalysisRunning { run } => write!(f, "waiting for analysis run {run}"),
+            Why::Held { why } => write!(f, "{why}"),
             Why::Paused(reason) => write!(f, "{reason:?}"),
             Why::ManuallyPaused => write!(f, "manually paused"),
             Why::Aborted { revision, why } => {

@@ -120,6 +120,7 @@ impl World {
             let fresh = RunSeen {
                 phase: RunPhase::Running,
                 message: String::new(),
+                holds: None,
             };
             self.seen.runs.entry(run.name.clone()).or_insert(fresh);
         }
@@ -175,6 +176,7 @@ impl World {
         let run = RunSeen {
             phase,
             message: "because".into(),
+            holds: None,
         };
         for seen in self
             .seen

@@ -99,10 +99,21 @@ fn annotations(making: &Making<'_>) -> Map<String, Value> {
 pub(crate) fn seen(run: &AnalysisRun) -> RunSeen {
     let status = run.status.as_ref();
     let message = status.and_then(|status| status.message.clone());
+    let phase = status.map_or(RunPhase::Pending, |status| phase(&status.phase));
+    let message = message.unwrap_or_default();
+    // While it runs, only one that judges tick by tick has something to say.
+    let speaks = phase == RunPhase::Running && !message.is_empty();
     RunSeen {
-        phase: status.map_or(RunPhase::Pending, |status| phase(&status.phase)),
-        message: message.unwrap_or_default(),
+        holds: speaks.then(|| holds(run)).flatten(),
+        phase,
+        message,
     }
+}
+
+fn holds(run: &AnalysisRun) -> Option<String> {
+    let status = serde_json::to_value(&run.status).ok()?;
+    let status = status::read(&status).ok()?;
+    status.holds().map(str::to_string)
 }
 
 fn phase(text: &str) -> RunPhase {

@@ -1,12 +1,14 @@
 //! Measuring for analysis runs: what is due comes in, tasks ask the provider, and results come back
 //! into the runs.
 
-use serin_core::analysis::Measured;
+use serin_core::analysis::ticking::Before;
+use serin_core::analysis::{Measured, Provider, RunStatus, Secrets};
 use serin_core::time::Timestamp;
 
 use super::World;
 use crate::clock;
 use crate::manifest::Key;
+use crate::provider::compare::Subject;
 
 /// A measurement that has been taken.
 #[derive(Debug)]
@@ -50,9 +52,25 @@ impl World {
                     let tell = self.measuring.tell.clone();
                     let asking = self.asking.clone();
                     let provider = metric.provider.clone();
+                    let subject = Subject {
+                        rollout: Some(rollout.key.name.clone()),
+                        namespace: rollout.key.namespace.clone(),
+                        revision: Some(run.revision.clone()),
+                    };
+                    let others = record
+                        .runs
+                        .iter()
+                        .filter(|other| other.name != run.name && other.revision == run.revision);
+                    let others: Vec<&RunStatus> = others.map(|other| &other.status).collect();
+                    let before = Before::of(&run.status, &others, &metric.name);
                     tokio::spawn(async move {
                         let started = clock::now();
-                        let outcome = asking.measure(&provider, started).await;
+                        let outcome = match &provider {
+                            Provider::Compare(compare) => {
+                                asking.tick(compare, &subject, &before, started).await
+                            }
+                            other => asking.measure(other, &Secrets::new(), started).await,
+                        };
                         let finished = clock::now();
                         let measured = Measured {
                             started,

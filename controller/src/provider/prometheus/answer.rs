@@ -37,10 +37,7 @@ struct Series {
 
 /// A time and a number as text.
 #[derive(Deserialize)]
-struct Sample(
-    #[expect(dead_code, reason = "the time is not judged")] f64,
-    String,
-);
+struct Sample(f64, String);
 
 /// Reads the body of an answer.
 pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Outcome, String> {
@@ -70,6 +67,26 @@ pub(super) fn series(status: StatusCode, body: &[u8]) -> Result<Vec<super::Serie
     let series = series.into_iter().map(|one| {
         let sample = one.value.ok_or("a native histogram is no number")?;
         Ok((one.metric, number(&sample)?))
+    });
+    series.collect()
+}
+
+/// Reads the raw samples of a matrix, with the labels of their series.
+pub(super) fn samples(
+    status: StatusCode,
+    body: &[u8],
+) -> Result<Vec<(super::Labels, Vec<super::Sample>)>, String> {
+    let data = well(status, body)?.data.ok_or(NO_DATA)?;
+    if data.kind != "matrix" {
+        return Err(format!("the answer is a {}, expected a matrix", data.kind));
+    }
+    let series: Vec<Series> = serde_json::from_value(data.result).map_err(unreadable)?;
+    let series = series.into_iter().map(|one| {
+        let timed = one
+            .values
+            .iter()
+            .map(|sample| Ok((sample.0, number(sample)?)));
+        Ok((one.metric, timed.collect::<Result<_, String>>()?))
     });
     series.collect()
 }

@@ -64,7 +64,36 @@ const FIELDS: [&str; 7] = [
     "rangeQuery",
 ];
 
+/// A server to be asked for something else than one query.
+pub(super) fn connection(field: &Field<'_>, args: Args) -> Option<PrometheusQuery> {
+    for name in ["query", "rangeQuery"] {
+        if let Some(found) = field.optional(name) {
+            found.refuse("has no meaning here, expected only how the server is reached");
+        }
+    }
+    server(field, args)
+}
+
+impl Default for PrometheusQuery {
+    fn default() -> Self {
+        PrometheusQuery {
+            address: None,
+            query: String::new(),
+            timeout: Duration::from_secs(DEFAULT_TIMEOUT_SECONDS.unsigned_abs()),
+            insecure: false,
+            headers: Vec::new(),
+            basic_auth: None,
+        }
+    }
+}
+
 pub(super) fn read(field: &Field<'_>, args: Args) -> Option<PrometheusQuery> {
+    let server = server(field, args);
+    let query = field.required("query", "a query")?.name()?.to_string();
+    Some(PrometheusQuery { query, ..server? })
+}
+
+fn server(field: &Field<'_>, args: Args) -> Option<PrometheusQuery> {
     field.only(&FIELDS);
     if let Some(range) = field.optional("rangeQuery") {
         range.refuse("is not supported yet, expected a query without it");
@@ -88,7 +117,7 @@ pub(super) fn read(field: &Field<'_>, args: Args) -> Option<PrometheusQuery> {
         basic_auth: field
             .optional("authentication")
             .and_then(|f| authentication(&f)),
-        query: field.required("query", "a query")?.name()?.to_string(),
+        query: String::new(),
     })
 }
 

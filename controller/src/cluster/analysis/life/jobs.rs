@@ -82,7 +82,7 @@ impl Life {
         };
         let job = job::object(&of, &template);
         let started = job::start(&self.context.client, &job).await;
-        started.map_err(|why| secrets::cut_out(&why, &secrets))
+        started.map_err(|why| secrets::cut_out(&why, &secrets.hidden))
     }
 
     /// Waits for the end of each Job under way that is not waited for already.
@@ -150,6 +150,9 @@ impl Life {
         let metrics = self.spec.metrics.iter().enumerate();
         let under_way = metrics.filter_map(|(index, metric)| {
             let begun = self.status.result(&metric.name)?.under_way()?;
+            if metric.provider.ticks() {
+                return None;
+            }
             Some((index, JobRef::of(&begun.metadata, &namespace)))
         });
         under_way.collect()

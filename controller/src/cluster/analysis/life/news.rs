@@ -5,7 +5,7 @@ use serin_core::time::Timestamp;
 
 use super::Life;
 use crate::clock;
-use crate::cluster::analysis::measure;
+use crate::cluster::analysis::measure::{self, Question};
 
 /// What came back.
 pub(super) enum News {
@@ -56,14 +56,23 @@ impl Life {
     pub(super) fn ask(&mut self) {
         for metric in analysis::due(&self.spec, &self.status, clock::now()) {
             let by_job = |metric: &analysis::Metric| matches!(metric.provider, Provider::Job(_));
-            let started = self.spec.metrics.get(metric).is_some_and(by_job);
-            if started || self.waited_for.contains_key(&metric) {
+            let known = self.spec.metrics.get(metric);
+            let Some(known) = known.filter(|known| !by_job(known)) else {
+                continue;
+            };
+            if self.waited_for.contains_key(&metric) {
                 continue;
             }
             let context = self.context.clone();
-            let (namespace, draft) = (self.namespace(), self.draft.clone());
+            let question = Question {
+                run: self.stored.object.clone(),
+                status: self.status.clone(),
+                draft: self.draft.clone(),
+                metric,
+                name: known.name.clone(),
+            };
             let task = self.waiting.spawn(async move {
-                let measured = measure::ask(&context, &namespace, &draft, metric).await;
+                let measured = measure::ask(&context, &question).await;
                 (metric, News::Measured(measured))
             });
             self.waited_for.insert(metric, task);
