@@ -1,5 +1,6 @@
 //! What measures: one module per provider, each from a metric's query to an outcome.
 
+mod blind;
 pub mod compare;
 pub mod prometheus;
 
@@ -22,7 +23,7 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// Asks a provider at `now`, with what [`Provider::secrets`] wants. What comes back is the
+    /// Asks a provider at `now` for a run for `subject`, with what [`Provider::secrets`] wants. What comes back is the
     /// measurement's outcome, or the message of its error.
     ///
     /// # Errors
@@ -31,11 +32,19 @@ impl Asking {
         &self,
         provider: &Provider,
         _secrets: &Secrets,
+        subject: &Subject,
         now: Timestamp,
     ) -> Result<Outcome, String> {
         match provider {
             Provider::Prometheus(query) => {
-                prometheus::measure(&self.http, &self.server(query), now).await
+                let query = self.server(query);
+                let outcome = prometheus::measure(&self.http, &query, now).await?;
+                Ok(
+                    match blind::why(self, &query, subject, &outcome, now).await {
+                        Some(why) => outcome.blind(why, subject.blind_queries, now),
+                        None => outcome,
+                    },
+                )
             }
             Provider::Job(_) => Err("a Job is started, not asked".to_string()),
             Provider::Compare(_) => Err("a judge is asked tick by tick".to_string()),

@@ -4,6 +4,7 @@
 //! measurement that was under way is taken again.
 
 pub mod argument;
+pub mod blind;
 pub mod condition;
 pub mod draft;
 pub mod metric;

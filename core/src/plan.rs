@@ -149,6 +149,29 @@ pub struct WasmRouter {
     pub virtual_services: Vec<VirtualServiceRef>,
     /// `workloadName`: what Istio calls the workload of the pods.
     pub workload_name: WorkloadName,
+    /// `blindQueries`: what a query of an analysis comes to that sees nothing.
+    pub blind_queries: BlindQueries,
+}
+
+/// `blindQueries`: what a query of an analysis comes to that sees no series while the filter counts
+/// requests to the canary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BlindQueries {
+    /// `warn`: it is judged as it is, and told of.
+    #[default]
+    Warn,
+    /// `inconclusive`: it cannot tell.
+    Inconclusive,
+}
+
+impl Plan {
+    /// What a query of an analysis comes to that sees nothing.
+    pub fn blind_queries(&self) -> BlindQueries {
+        match &self.router {
+            Router::Wasm(wasm) => wasm.blind_queries,
+            _ => BlindQueries::default(),
+        }
+    }
 }
 
 /// What Istio calls the workload of a Rollout's pods in its metrics, by

@@ -15,7 +15,7 @@ mod ttl;
 
 pub use measuring::run;
 
-pub(super) use object::{Making, object, seen, surplus};
+pub(super) use object::{Making, blind, object, seen, surplus};
 pub(super) use referred::{Unfit, ahead, templates, unfit};
 
 use kube::Client;

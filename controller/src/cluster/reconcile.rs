@@ -176,6 +176,8 @@ struct Seen {
     sets: BTreeMap<String, SetSeen>,
     pods: BTreeMap<String, Pods>,
     runs: BTreeMap<String, RunSeen>,
+    /// What is said of blind queries.
+    blind: Vec<String>,
     version: Version,
 }
 
@@ -333,12 +335,14 @@ impl<'a> Pass<'a> {
             }
         }
         let runs = watched.runs_of(self.rollout);
+        let blind = analysis::blind(&runs, &version.hash).collect();
         let runs = runs.iter().map(|run| (run.name_any(), analysis::seen(run)));
         Ok(Look::Seen(Seen {
             objects,
             sets,
             pods,
             runs: runs.collect(),
+            blind,
             version,
         }))
     }
@@ -453,6 +457,7 @@ impl<'a> Pass<'a> {
             _ => Vec::new(),
         };
         let notices = unfit.iter().map(why).chain(of_mesh);
+        let notices = notices.chain(seen.blind.iter().cloned());
         tell::notices(self, notices.chain(plan.notices.iter().cloned()).collect());
         tell::tell(self, &decision);
         if let Some(moved) = moved {

@@ -4,6 +4,7 @@
 use serin_core::analysis::ticking::{self, Before};
 use serin_core::analysis::{Compare, Counters, Outcome, PrometheusQuery};
 use serin_core::judge::{State, Tick};
+use serin_core::plan::BlindQueries;
 use serin_core::time::Timestamp;
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ pub struct Subject {
     pub namespace: String,
     /// The template hash of the version on trial.
     pub revision: Option<String>,
+    /// When the run began.
+    pub began: Timestamp,
+    /// What a query comes to that sees nothing.
+    pub blind_queries: BlindQueries,
 }
 
 /// How long ago a tick ends: a scrape is told with the time at which it began, and comes when it has
@@ -137,6 +142,7 @@ pub async fn between(
     count(asking, &server, &sides, true, from, to).await
 }
 
-fn millis(time: Duration) -> i64 {
+/// A time in milliseconds.
+pub(super) fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::blind::BLIND;
 use super::metric::Metric;
 use super::reading::Outcome;
 use super::resolve::RunSpec;
@@ -159,7 +160,11 @@ fn take(metric: &Metric, status: &mut RunStatus, measurement: Measurement) {
         count(result, measurement.phase);
         result.phase = RunPhase::Running;
         result.dry_run = metric.dry_run;
+        let first = result.metadata.remove(BLIND);
+        let blind = first.or_else(|| measurement.metadata.get(BLIND).cloned());
         result.metadata = metric.provider.metadata();
+        let blind = blind.map(|why| (BLIND.to_string(), why));
+        result.metadata.extend(blind);
         if metric.provider.ticks() {
             result.message.clone_from(&measurement.message);
         }
@@ -201,6 +206,10 @@ fn measurement(metric: &Metric, measured: Measured) -> Measurement {
     let (value, metadata) = kept
         .map(|outcome| (outcome.shown, outcome.metadata))
         .unwrap_or_default();
+    let message = match metadata.get(BLIND) {
+        Some(why) if message.is_empty() => why.clone(),
+        _ => message,
+    };
     Measurement {
         phase,
         message,
@@ -274,6 +283,10 @@ pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Times
     if terminate && phase == RunPhase::Successful {
         status.message = "Run Terminated".to_string();
     }
+    let blind = status.blind();
+    let all = [status.message.clone()].into_iter().chain(blind);
+    let all = all.filter(|text| !text.is_empty()).collect::<Vec<_>>();
+    status.message = all.join("; ");
     status.completed_at = Some(now);
     status
 }
@@ -295,14 +308,14 @@ fn end_ticking(spec: &RunSpec, status: &mut RunStatus, now: Timestamp) {
     }
 }
 
-/// What the metrics say that go on tick by tick.
+/// What the metrics say that go on tick by tick, and that are blind.
 fn said(spec: &RunSpec, status: &RunStatus) -> String {
     let ticking = spec.metrics.iter().filter(|metric| metric.provider.ticks());
     let said = ticking.filter_map(|metric| {
         let last = status.result(&metric.name)?.measurements.last()?;
         (!last.message.is_empty()).then(|| format!("{}: {}", metric.name, last.message))
     });
-    said.collect::<Vec<_>>().join("; ")
+    said.chain(status.blind()).collect::<Vec<_>>().join("; ")
 }
 
 fn assess_metrics(spec: &RunSpec, status: &mut RunStatus, terminating: bool) {

@@ -1,6 +1,6 @@
 //! `trafficRouting`: the router, what a weight of everything is called, and the managed routes.
 
-use super::{Router, Step, WasmRouter, WorkloadName, istio, matches};
+use super::{BlindQueries, Router, Step, WasmRouter, WorkloadName, istio, matches};
 use crate::field::Field;
 use crate::wire::StickyKey;
 
@@ -107,6 +107,7 @@ fn wasm_router(plugins: &Field<'_>) -> Option<Router> {
         "sticky",
         "routes",
         "workloadName",
+        "blindQueries",
         "gateways",
         "proxies",
     ];
@@ -131,13 +132,29 @@ fn wasm_router(plugins: &Field<'_>) -> Option<Router> {
         .collect::<Option<Vec<_>>>();
     let virtual_services = istio::named(&wasm);
     let workload_name = workload_name(&wasm);
+    let blind_queries = blind_queries(&wasm);
     Some(Router::Wasm(WasmRouter {
         hosts: hosts?,
         sticky: sticky?,
         routes: routes?,
         virtual_services: virtual_services?,
         workload_name: workload_name?,
+        blind_queries: blind_queries?,
     }))
+}
+
+fn blind_queries(wasm: &Field<'_>) -> Option<BlindQueries> {
+    let Some(field) = wasm.optional("blindQueries") else {
+        return Some(BlindQueries::default());
+    };
+    match field.value().as_str() {
+        Some("warn") => Some(BlindQueries::Warn),
+        Some("inconclusive") => Some(BlindQueries::Inconclusive),
+        _ => {
+            field.expected("warn or inconclusive");
+            None
+        }
+    }
 }
 
 fn workload_name(wasm: &Field<'_>) -> Option<WorkloadName> {

@@ -61,6 +61,7 @@ impl Acting<'_> {
             latest: &self.version.hash,
             stable: &self.decision.state.stable,
             revision: current.map_or(0, |set| sets::seen(set).revision),
+            blind_queries: self.plan.blind_queries(),
             now: clock::now(),
         });
         let object: DynamicObject =

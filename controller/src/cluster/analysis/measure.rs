@@ -6,6 +6,7 @@ use serin_core::analysis::ticking::Before;
 use serin_core::analysis::{Draft, Measured, Outcome, Provider, ResolveError, RunStatus, Wanted};
 use serin_core::revision::HASH_LABEL;
 
+use super::object::blind_queries;
 use super::{Context, secrets, status};
 use crate::api::AnalysisRun;
 use crate::clock;
@@ -45,13 +46,16 @@ async fn outcome(context: &Context, question: &Question) -> Result<Outcome, Stri
     // A Secret's name may come from a Secret.
     secrets.extend(own.map_err(|why| secrets::cut_out(&why, &secrets.hidden))?);
     let asking = &context.asking;
+    let subject = subject(question);
     let asked = match &provider {
         Provider::Compare(compare) => {
             let before = before(context, question).await?;
-            let subject = subject(&question.run);
             asking.tick(compare, &subject, &before, clock::now()).await
         }
-        other => asking.measure(other, &secrets.all, clock::now()).await,
+        other => {
+            let asked = asking.measure(other, &secrets.all, &subject, clock::now());
+            asked.await
+        }
     };
     match asked {
         Ok(outcome) => Ok(secrets::cut_out_of(outcome, &secrets.hidden)),
@@ -91,13 +95,16 @@ async fn before(context: &Context, question: &Question) -> Result<Before, String
 }
 
 /// What a run is for, by its owner and labels.
-fn subject(run: &AnalysisRun) -> Subject {
+fn subject(question: &Question) -> Subject {
+    let run = &question.run;
     let owners = run.owner_references().iter();
     let mut rollouts = owners.filter(|owner| owner.kind == "Rollout");
     Subject {
         rollout: rollouts.next().map(|owner| owner.name.clone()),
         namespace: run.namespace().unwrap_or_default(),
         revision: run.labels().get(HASH_LABEL).cloned(),
+        began: question.status.started_at.unwrap_or_else(clock::now),
+        blind_queries: blind_queries(run),
     }
 }
 

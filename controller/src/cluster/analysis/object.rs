@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use serin_core::analysis::{ArgContext, RunStatus};
-use serin_core::plan::RunHistory;
+use serin_core::plan::{BlindQueries, RunHistory};
 use serin_core::revision::HASH_LABEL;
 use serin_core::step::{RunPhase, RunSeen, WantedRun};
 use serin_core::time::Timestamp;
@@ -31,6 +31,8 @@ pub(crate) struct Making<'a> {
     pub stable: &'a str,
     /// The revision number on trial.
     pub revision: u64,
+    /// What a query comes to that sees nothing.
+    pub blind_queries: BlindQueries,
     /// The time now.
     pub now: Timestamp,
 }
@@ -92,7 +94,43 @@ fn annotations(making: &Making<'_>) -> Map<String, Value> {
     let own = &making.wanted.analysis.metadata.annotations;
     let own = own.iter().map(|(key, value)| (key.clone(), json!(value)));
     let revision = (REVISION.to_string(), json!(making.revision.to_string()));
-    own.chain([revision]).collect()
+    let inconclusive = making.blind_queries == BlindQueries::Inconclusive;
+    let blind = inconclusive.then(|| (BLIND_QUERIES.to_string(), json!(INCONCLUSIVE)));
+    own.chain([revision]).chain(blind).collect()
+}
+
+/// Tells who measures the run what a query comes to that sees nothing.
+const BLIND_QUERIES: &str = "serin/blind-queries";
+const INCONCLUSIVE: &str = "inconclusive";
+
+/// What a query of this run comes to that sees nothing.
+pub(super) fn blind_queries(run: &AnalysisRun) -> BlindQueries {
+    match run.annotations().get(BLIND_QUERIES).map(String::as_str) {
+        Some(INCONCLUSIVE) => BlindQueries::Inconclusive,
+        _ => BlindQueries::Warn,
+    }
+}
+
+/// What is said of blind queries of a version's runs.
+pub(crate) fn blind<'a>(
+    runs: &'a [Arc<AnalysisRun>],
+    version: &'a str,
+) -> impl Iterator<Item = String> + 'a {
+    let of_version = move |run: &&Arc<AnalysisRun>| {
+        let hash = run.labels().get(HASH_LABEL).map(String::as_str);
+        hash == Some(version)
+    };
+    // Only a run that is blind, or judges tick by tick, says something while it goes well.
+    let says = |run: &&Arc<AnalysisRun>| !seen(run).message.is_empty();
+    runs.iter().filter(of_version).filter(says).flat_map(|run| {
+        let document = serde_json::to_value(&run.status).unwrap_or_default();
+        let status = status::read(&document).unwrap_or_default();
+        let name = run.name_any();
+        let told = status
+            .blind()
+            .map(|why| format!("analysis run {name}: {why}"));
+        told.collect::<Vec<_>>()
+    })
 }
 
 /// What a decision needs to know of a run.
@@ -183,6 +221,7 @@ mod tests {
             latest: "two",
             stable: "one",
             revision: 2,
+            blind_queries: BlindQueries::Inconclusive,
             now: Timestamp(1_000),
         })
     }
@@ -198,7 +237,8 @@ mod tests {
         let labels =
             json!({"app": "shop", HASH_LABEL: "two", "rollout-type": "Step", "step-index": "1"});
         assert_eq!(run["metadata"]["labels"], labels);
-        assert_eq!(run["metadata"]["annotations"], json!({REVISION: "2"}));
+        let annotations = json!({REVISION: "2", "serin/blind-queries": "inconclusive"});
+        assert_eq!(run["metadata"]["annotations"], annotations);
         assert_eq!(
             run["spec"]["args"],
             json!([{"name": "host", "value": "shop"}])

@@ -56,6 +56,8 @@ impl World {
                         rollout: Some(rollout.key.name.clone()),
                         namespace: rollout.key.namespace.clone(),
                         revision: Some(run.revision.clone()),
+                        began: run.created,
+                        blind_queries: rollout.plan.blind_queries(),
                     };
                     let others = record
                         .runs
@@ -69,7 +71,10 @@ impl World {
                             Provider::Compare(compare) => {
                                 asking.tick(compare, &subject, &before, started).await
                             }
-                            other => asking.measure(other, &Secrets::new(), started).await,
+                            other => {
+                                let none = Secrets::new();
+                                asking.measure(other, &none, &subject, started).await
+                            }
                         };
                         let finished = clock::now();
                         let measured = Measured {
@@ -112,7 +117,11 @@ impl World {
             }
         }
         let now = measured.finished;
+        let before: Vec<String> = run.status.blind().collect();
         run.record(asked.metric, measured);
+        for notice in run.status.blind().filter(|now| !before.contains(now)) {
+            tracing::warn!(run = run.name, notice, "notice");
+        }
         // The next decision reads the verdict, so it is not left to the pass after it.
         run.assess(true, now);
     }

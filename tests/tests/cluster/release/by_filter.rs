@@ -1,6 +1,7 @@
 //! Releases whose traffic the filter moves: in a gateway and in a caller's sidecar, both run by
 //! Istio's agent, which fetches the module from the controller.
 
+mod judged;
 mod outages;
 mod shop;
 
@@ -17,7 +18,7 @@ use crate::trial::trials;
 use shop::{DOOR, Setup, Shop, canary, routes as routes_of_the_user};
 
 pub(crate) fn all() -> Vec<libtest_mimic::Trial> {
-    [trials(), outages::trials()]
+    [trials(), outages::trials(), judged::trials()]
         .into_iter()
         .flatten()
         .collect()

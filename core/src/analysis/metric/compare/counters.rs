@@ -30,6 +30,18 @@ pub enum Counters {
     },
 }
 
+impl Counters {
+    /// The filter's own, of the Rollout and the version that a run is for.
+    pub fn of_filter() -> Counters {
+        Counters::Filter {
+            rollout: None,
+            revision: None,
+            reporter: "source".to_string(),
+            codes: ERROR_CODES.to_string(),
+        }
+    }
+}
+
 /// Selectors of counters in PromQL, such as `istio_requests_total{destination_workload="shop"}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Selectors {
