@@ -2,11 +2,22 @@
 
 mod blind;
 pub mod compare;
+mod datadog;
+mod exchange;
+pub(crate) mod hide;
+mod new_relic;
+mod oauth2;
 pub mod prometheus;
+#[cfg(test)]
+mod served;
+mod trouble;
+mod web;
+
+pub use oauth2::Tokens;
 
 use reqwest::Client;
 use serin_core::analysis::ticking::Before;
-use serin_core::analysis::{Compare, Outcome, PrometheusQuery, Provider, Secrets};
+use serin_core::analysis::{Compare, Outcome, PrometheusQuery, Provider, SecretKey, Secrets};
 use serin_core::time::Timestamp;
 
 use compare::Subject;
@@ -14,38 +25,74 @@ use compare::Subject;
 /// What providers have at hand.
 #[derive(Clone, Debug)]
 pub struct Asking {
-    /// For addresses with http.
+    /// For addresses of Prometheus with http.
     pub http: Client,
     /// The Prometheus of metrics that name none.
     pub prometheus: Option<String>,
     /// Whether that one is asked in the place of those that metrics name.
     pub instead: bool,
+    /// The tokens that are still good.
+    pub tokens: Tokens,
+}
+
+/// What one measurement has at hand.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    /// What [`Provider::secrets`] wants, and what arguments brought.
+    secrets: &'a Secrets,
+    /// What of it is never told.
+    hidden: &'a Secrets,
+    tokens: &'a Tokens,
+    now: Timestamp,
 }
 
 impl Asking {
-    /// Asks a provider at `now` for a run for `subject`, with what [`Provider::secrets`] wants. What comes back is the
-    /// measurement's outcome, or the message of its error.
+    /// Asks a provider at `now` for a run for `subject`, with what [`Provider::secrets`] wants. What
+    /// comes back is the measurement's outcome, or the message of its error; neither tells what
+    /// Secrets hold.
     ///
     /// # Errors
     /// What went wrong, and what to look at.
     pub async fn measure(
         &self,
         provider: &Provider,
-        _secrets: &Secrets,
+        secrets: &Secrets,
         subject: &Subject,
         now: Timestamp,
+    ) -> Result<Outcome, String> {
+        let hidden = &hide::hidden(provider, secrets);
+        let given = Given {
+            secrets,
+            hidden,
+            tokens: &self.tokens,
+            now,
+        };
+        match self.ask(provider, subject, given).await {
+            Ok(outcome) => Ok(hide::cut_out_of(outcome, hidden)),
+            Err(why) => Err(hide::cut_out(&why, hidden)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        provider: &Provider,
+        subject: &Subject,
+        given: Given<'_>,
     ) -> Result<Outcome, String> {
         match provider {
             Provider::Prometheus(query) => {
                 let query = self.server(query);
-                let outcome = prometheus::measure(&self.http, &query, now).await?;
-                Ok(
-                    match blind::why(self, &query, subject, &outcome, now).await {
-                        Some(why) => outcome.blind(why, subject.blind_queries, now),
-                        None => outcome,
-                    },
-                )
+                let now = given.now;
+                let outcome = prometheus::measure(&self.http, &query, &self.tokens, now).await?;
+                let blind = blind::why(self, &query, subject, &outcome, now).await;
+                Ok(match blind {
+                    Some(why) => outcome.blind(why, subject.blind_queries, now),
+                    None => outcome,
+                })
             }
+            Provider::Web(query) => web::measure(query, given).await,
+            Provider::Datadog(query) => datadog::measure(query, given).await,
+            Provider::NewRelic(query) => new_relic::measure(query, given).await,
             Provider::Job(_) => Err("a Job is started, not asked".to_string()),
             Provider::Compare(_) => Err("a judge is asked tick by tick".to_string()),
         }
@@ -58,11 +105,15 @@ impl Asking {
     pub async fn tick(
         &self,
         compare: &Compare,
+        secrets: &Secrets,
         subject: &Subject,
         before: &Before,
         now: Timestamp,
     ) -> Result<Outcome, String> {
-        compare::tick(self, compare, subject, before, now).await
+        match compare::tick(self, compare, subject, before, now).await {
+            Ok(outcome) => Ok(hide::cut_out_of(outcome, secrets)),
+            Err(why) => Err(hide::cut_out(&why, secrets)),
+        }
     }
 
     /// The query, with the address that is to be asked.
@@ -73,4 +124,10 @@ impl Asking {
         }
         query
     }
+}
+
+/// What stands in a Secret, without the end of line that files end with; none: nothing does.
+fn entry<'s>(secrets: &'s Secrets, key: &SecretKey) -> Option<&'s str> {
+    let value = secrets.get(key)?.trim();
+    (!value.is_empty()).then_some(value)
 }

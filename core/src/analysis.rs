@@ -19,7 +19,10 @@ pub mod wanted;
 
 pub use argument::{ArgContext, ArgValue, SecretKey};
 pub use draft::{Draft, Secrets};
-pub use metric::{Compare, Counters, JobTemplate, Metric, PrometheusQuery, Provider, Selectors};
+pub use metric::{
+    Compare, Counters, DatadogQuery, JobTemplate, Metric, NewRelicQuery, PrometheusQuery, Provider,
+    Selectors, WebQuery,
+};
 pub use reading::{Judged, Outcome, Reading};
 pub use resolve::{ResolveError, RunSpec, resolve};
 pub use run::{Ended, Measured, assess, begin, due, due_times, finish, next_due, no_use, record};

@@ -39,7 +39,7 @@ use super::store::{Memory, Store};
 use super::tool::Tool;
 use crate::clock;
 use crate::manifest::{self, Key, Manifests, Rollout};
-use crate::provider::Asking;
+use crate::provider::{Asking, Tokens};
 
 /// Where everything of this world is.
 #[derive(Clone, Debug)]
@@ -120,6 +120,7 @@ impl World {
                 http: crate::provider::prometheus::client()?,
                 prometheus: Some(format!("http://{}", place.prometheus)),
                 instead: !place.keep_prometheus_addresses,
+                tokens: Tokens::default(),
             },
             place,
             store,

@@ -46,7 +46,9 @@ pub(super) async fn why(
         ..query.clone()
     };
     // Whether it is blind is only asked where all that it needs can be read.
-    let seen = prometheus::series(&asking.http, &looked, now).await.ok()?;
+    let seen = prometheus::series(&asking.http, &looked, &asking.tokens, now)
+        .await
+        .ok()?;
     if seen.iter().any(|(_, series)| *series > 0.0) {
         return None;
     }

@@ -101,7 +101,7 @@ async fn count(
 ) -> Result<Tick, String> {
     let mut counted = sides.tick(to);
     for selector in sides.selectors(with_latency) {
-        let raw = raw::between(&asking.http, server, &selector.text, from, to).await?;
+        let raw = raw::between(asking, server, &selector.text, from, to).await?;
         for (labels, by) in growth::growth(&raw) {
             counted.add(&selector, labels, by)?;
         }
@@ -120,7 +120,7 @@ async fn begin(
 ) -> State {
     let measured = match compare.parameters.dispersion {
         Some(_) => None,
-        None => burstiness::of_stable(&asking.http, server, sides, compare.tick, at).await,
+        None => burstiness::of_stable(asking, server, sides, compare.tick, at).await,
     };
     State::begin(&compare.parameters, at, measured, &[])
 }

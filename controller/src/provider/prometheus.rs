@@ -3,18 +3,23 @@
 use std::collections::BTreeMap;
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serin_core::analysis::{Outcome, PrometheusQuery};
 use serin_core::time::Timestamp;
 
+use super::exchange::{self, Answer, Server};
+use super::oauth2::{Asker, Tokens};
+use super::trouble;
 use crate::http;
 
 mod answer;
-mod trouble;
 
-/// An answer of many thousand series is a mistake in the query, and must not fill the memory.
-const LARGEST_ANSWER: usize = 16 << 20;
+const PROMETHEUS: Server = Server {
+    name: "Prometheus",
+    insecure: Some("provider.prometheus.insecure"),
+    largest: 16 << 20,
+    larger: "does the query aggregate?",
+};
 
 /// The labels of a series.
 pub type Labels = BTreeMap<String, String>;
@@ -27,25 +32,25 @@ pub type Series = (Labels, f64);
 /// # Errors
 /// If the HTTP client cannot be set up.
 pub fn client() -> reqwest::Result<Client> {
-    // It trusts nobody, so behind https it would report the certificate, which is not to blame.
-    let by_http = Policy::custom(|attempt| match attempt.url().scheme() {
-        "https" => attempt.error("it redirects to https (give that address)"),
-        _ => Policy::default().redirect(attempt),
-    });
-    http::plain().no_proxy().redirect(by_http).build()
+    http::plain()
+        .no_proxy()
+        .redirect(exchange::by_http())
+        .build()
 }
 
-/// Asks Prometheus for the query's value at `now`, with a [`client`] where the address has http.
-/// What comes back is the measurement's outcome, or the message of its error.
+/// Asks Prometheus for the query's value at `now`, or over its range, with a [`client`] where the
+/// address has http. What comes back is the measurement's outcome, or the message of its error.
 ///
 /// # Errors
 /// What went wrong, with the query and the address, and what to look at.
 pub async fn measure(
     client: &Client,
     query: &PrometheusQuery,
+    tokens: &Tokens,
     now: Timestamp,
 ) -> Result<Outcome, String> {
-    answered(client, query, now, answer::read).await
+    let asked = ask(client, query, tokens, now);
+    answered(query, asked, answer::read).await
 }
 
 /// Asks Prometheus for a query's series at `now`, with their labels and values, as [`measure`] does.
@@ -55,9 +60,10 @@ pub async fn measure(
 pub async fn series(
     client: &Client,
     query: &PrometheusQuery,
+    tokens: &Tokens,
     now: Timestamp,
 ) -> Result<Vec<Series>, String> {
-    answered(client, query, now, answer::series).await
+    answered(query, ask(client, query, tokens, now), answer::series).await
 }
 
 /// A point in time, in seconds since 1970, and a value.
@@ -71,28 +77,22 @@ pub type Sample = (f64, f64);
 pub async fn samples(
     client: &Client,
     query: &PrometheusQuery,
+    tokens: &Tokens,
     now: Timestamp,
 ) -> Result<Vec<(Labels, Vec<Sample>)>, String> {
-    answered(client, query, now, answer::samples).await
+    answered(query, ask(client, query, tokens, now), answer::samples).await
 }
 
 async fn answered<T>(
-    client: &Client,
     query: &PrometheusQuery,
-    now: Timestamp,
+    asked: impl Future<Output = Result<Answer, String>>,
     read: fn(StatusCode, &[u8]) -> Result<T, String>,
 ) -> Result<T, String> {
     let address = query.address.as_deref().ok_or(
         "no address of Prometheus (give one in provider.prometheus.address or to the controller)",
     )?;
-    let asked = async {
-        let (status, body) = ask(client, query, address, now).await?;
-        read(status, &body)
-    };
-    let answered = match tokio::time::timeout(query.timeout, asked).await {
-        Ok(answered) => answered,
-        Err(_) => Err(format!("no answer within {:?}", query.timeout)),
-    };
+    let answered = exchange::within(query.timeout, asked).await;
+    let answered = answered.and_then(|answer| read(answer.status, &answer.body));
     answered.map_err(|why| {
         let address = trouble::without_secrets(address);
         format!("query {:?} at {address}: {why}", query.query)
@@ -102,34 +102,56 @@ async fn answered<T>(
 async fn ask(
     client: &Client,
     query: &PrometheusQuery,
-    address: &str,
+    tokens: &Tokens,
     now: Timestamp,
-) -> Result<(StatusCode, Vec<u8>), String> {
-    let url = url(query, address, now)?;
-    let trusting = trusting(client, query, &url)?;
-    let client = &trusting;
-    let mut response = send(request(client, query, Method::POST, &url)).await?;
+) -> Result<Answer, String> {
+    let url = &url(query, now)?;
+    let client = &trusting(client, query, url)?;
+    let asker = Asker {
+        authentication: query.authentication.as_ref(),
+        insecure: query.insecure,
+        tokens,
+        now,
+    };
+    let request = |method: Method| move || request(client, query, method.clone(), url);
+    let answer = asker.send(&PROMETHEUS, request(Method::POST)).await?;
     // Some proxies before Prometheus let only GET through.
-    if [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED].contains(&response.status()) {
-        response = send(request(client, query, Method::GET, &url)).await?;
+    match answer.status {
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+            asker.send(&PROMETHEUS, request(Method::GET)).await
+        }
+        _ => Ok(answer),
     }
-    Ok((response.status(), body(response).await?))
 }
 
 /// The URL of a GET; a POST sends its query part as the body.
-fn url(query: &PrometheusQuery, address: &str, now: Timestamp) -> Result<Url, String> {
-    let mut url = Url::parse(&format!("{}/api/v1/query", address.trim_end_matches('/')))
-        .map_err(|why| format!("the address is no URL: {why}"))?;
-    if !["http", "https"].contains(&url.scheme()) {
-        let scheme = url.scheme();
-        return Err(format!("{scheme} is not supported, expected http or https"));
-    }
-    let seconds = now.0.div_euclid(1000);
-    let millis = now.0.rem_euclid(1000);
-    url.query_pairs_mut()
-        .append_pair("query", &query.query)
-        .append_pair("time", &format!("{seconds}.{millis:03}"));
+fn url(query: &PrometheusQuery, now: Timestamp) -> Result<Url, String> {
+    let address = query.address.as_deref().unwrap_or_default();
+    let path = match query.range {
+        Some(_) => "query_range",
+        None => "query",
+    };
+    let mut url = exchange::url(&format!("{}/api/v1/{path}", address.trim_end_matches('/')))?;
+    let mut pairs = url.query_pairs_mut();
+    pairs.append_pair("query", &query.query);
+    match &query.range {
+        Some(range) => {
+            let (start, end) = range.at(now)?;
+            pairs
+                .append_pair("start", &seconds(start.0))
+                .append_pair("end", &seconds(end.0))
+                .append_pair("step", &range.step.as_secs_f64().to_string())
+        }
+        None => pairs.append_pair("time", &seconds(now.0)),
+    };
+    drop(pairs);
     Ok(url)
+}
+
+fn seconds(millis: i64) -> String {
+    let sign = if millis < 0 { "-" } else { "" };
+    let millis = millis.unsigned_abs();
+    format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
 }
 
 /// The client that trusts whom the query says. One for https is made for each measurement, so that
@@ -140,7 +162,8 @@ fn trusting(http: &Client, query: &PrometheusQuery, url: &Url) -> Result<Client,
         (false, "https") => http::verified(),
         _ => return Ok(http.clone()),
     };
-    builder.no_proxy().build().map_err(|why| trouble::of(&why))
+    let built = builder.no_proxy().build();
+    built.map_err(|why| trouble::of(&PROMETHEUS, &why))
 }
 
 fn request(client: &Client, query: &PrometheusQuery, method: Method, url: &Url) -> RequestBuilder {
@@ -158,30 +181,9 @@ fn request(client: &Client, query: &PrometheusQuery, method: Method, url: &Url) 
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
     }
-    if let Some(auth) = &query.basic_auth {
-        request = request.basic_auth(&auth.username, Some(&auth.password));
-    }
     query.headers.iter().fold(request, |request, header| {
         request.header(&header.key, &header.value)
     })
-}
-
-async fn send(request: RequestBuilder) -> Result<Response, String> {
-    request.send().await.map_err(|why| trouble::of(&why))
-}
-
-async fn body(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|why| trouble::of(&why))? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            let most = LARGEST_ANSWER >> 20;
-            return Err(format!(
-                "the answer is larger than {most} MiB (does the query aggregate?)"
-            ));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 #[cfg(test)]

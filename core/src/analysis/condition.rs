@@ -7,10 +7,13 @@
 
 use super::reading::Reading;
 
+pub use moment::Moment;
+
 mod checker;
 mod evaluator;
 mod function;
 mod lexer;
+mod moment;
 mod operator;
 mod parser;
 
@@ -27,14 +30,7 @@ impl Condition {
     /// # Errors
     /// What is wrong, and where.
     pub fn parse(text: &str) -> Result<Condition, String> {
-        if text.len() > LONGEST {
-            return Err(format!(
-                "is {} bytes long, expected at most {LONGEST}",
-                text.len()
-            ));
-        }
-        let tokens = lexer::tokens(text)?;
-        parser::parse(&tokens).map(Condition)
+        parsed(text).map(Condition)
     }
 
     /// Whether it holds for `result`.
@@ -43,7 +39,7 @@ impl Condition {
     /// A type that does not fit, found before anything is evaluated, or what went wrong then.
     pub fn holds(&self, result: &Reading) -> Result<bool, String> {
         let result = evaluator::value(result);
-        let kind = checker::kind(&self.0, &checker::Kind::of(&result))?;
+        let kind = checker::kind(&self.0, Some(checker::Kind::of(&result)))?;
         if !kind.may_be(&checker::Kind::Bool) {
             return Err(format!("expected bool, but got {kind}"));
         }
@@ -55,6 +51,17 @@ impl Condition {
             )),
         }
     }
+}
+
+fn parsed(text: &str) -> Result<parser::Node, String> {
+    if text.len() > LONGEST {
+        return Err(format!(
+            "is {} bytes long, expected at most {LONGEST}",
+            text.len()
+        ));
+    }
+    let tokens = lexer::tokens(text)?;
+    parser::parse(&tokens)
 }
 
 #[cfg(test)]

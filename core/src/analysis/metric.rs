@@ -8,14 +8,26 @@ use super::condition::Condition;
 use super::wanted::Wanted;
 use crate::field::Field;
 
+pub use authentication::{Authentication, BasicAuth, OAuth2};
 pub use compare::{Compare, Counters, Selectors};
+pub use datadog::{DatadogQuery, DatadogQuestion};
 pub use job::JobTemplate;
-pub use prometheus::{BasicAuth, Header, PrometheusQuery};
+pub use json_path::JsonPath;
+pub use new_relic::NewRelicQuery;
+pub use prometheus::{PrometheusQuery, RangeQuery};
+pub use request::Header;
+pub use web::{WebBody, WebMethod, WebQuery};
 
+mod authentication;
 pub mod compare;
+mod datadog;
 mod job;
+mod json_path;
+mod new_relic;
 mod plugin;
 mod prometheus;
+mod request;
+mod web;
 
 /// What is measured, how often, and what is good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +68,12 @@ pub struct Metric {
 pub enum Provider {
     /// A Prometheus server.
     Prometheus(PrometheusQuery),
+    /// A URL that answers with JSON.
+    Web(WebQuery),
+    /// Datadog.
+    Datadog(DatadogQuery),
+    /// New Relic.
+    NewRelic(NewRelicQuery),
     /// A Job in the cluster.
     Job(JobTemplate),
     /// The sequential judge on counters of both versions.
@@ -68,10 +86,7 @@ pub const DEFAULT_RETENTION: usize = 10;
 const DEFAULT_CONSECUTIVE_ERROR_LIMIT: u32 = 4;
 
 /// Providers of Argo Rollouts that are refused as not supported rather than as unknown.
-const LATER_PROVIDERS: [&str; 9] = [
-    "web",
-    "datadog",
-    "newRelic",
+const LATER_PROVIDERS: [&str; 6] = [
     "kayenta",
     "wavefront",
     "cloudWatch",
@@ -84,9 +99,18 @@ const LATER_PROVIDERS: [&str; 9] = [
 type ReadProvider = fn(&Field<'_>, Args) -> Option<Provider>;
 
 /// The providers that there are.
-const PROVIDERS: [(&str, ReadProvider); 3] = [
+const PROVIDERS: [(&str, ReadProvider); 6] = [
     ("prometheus", |field, args| {
         prometheus::read(field, args).map(Provider::Prometheus)
+    }),
+    ("web", |field, args| {
+        web::read(field, args).map(Provider::Web)
+    }),
+    ("datadog", |field, args| {
+        datadog::read(field, args).map(Provider::Datadog)
+    }),
+    ("newRelic", |field, _| {
+        new_relic::read(field).map(Provider::NewRelic)
     }),
     ("job", |field, _| job::read(field).map(Provider::Job)),
     ("plugin", plugin::read),
@@ -291,13 +315,26 @@ impl Provider {
             Provider::Prometheus(query) => {
                 [("ResolvedPrometheusQuery".to_string(), query.query.clone())].into()
             }
-            Provider::Job(_) | Provider::Compare(_) => Default::default(),
+            Provider::NewRelic(query) => {
+                [("ResolvedNewRelicQuery".to_string(), query.query.clone())].into()
+            }
+            Provider::Web(_) | Provider::Datadog(_) | Provider::Job(_) | Provider::Compare(_) => {
+                Default::default()
+            }
         }
     }
     /// What it wants of Secrets itself, beside what arguments bring.
     pub fn secrets(&self) -> BTreeSet<Wanted> {
         match self {
-            Provider::Prometheus(_) | Provider::Job(_) | Provider::Compare(_) => BTreeSet::new(),
+            Provider::Datadog(query) => query.secrets(),
+            Provider::NewRelic(query) => query.secrets(),
+            Provider::Prometheus(_)
+            | Provider::Web(_)
+            | Provider::Job(_)
+            | Provider::Compare(_) => BTreeSet::new(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,9 @@
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serin_core::analysis::ticking::Before;
-use serin_core::analysis::{Draft, Measured, Outcome, Provider, ResolveError, RunStatus, Wanted};
+use serin_core::analysis::{
+    Draft, Measured, Outcome, Provider, ResolveError, RunStatus, Secrets, Wanted,
+};
 use serin_core::revision::HASH_LABEL;
 
 use super::object::blind_queries;
@@ -12,6 +14,7 @@ use crate::api::AnalysisRun;
 use crate::clock;
 use crate::cluster::answered::answered;
 use crate::provider::compare::Subject;
+use crate::provider::hide::cut_out;
 
 /// What is to be measured.
 pub(super) struct Question {
@@ -44,22 +47,17 @@ async fn outcome(context: &Context, question: &Question) -> Result<Outcome, Stri
         provider(context, namespace, &question.draft, question.metric).await?;
     let own = secrets::read(&context.client, namespace, provider.secrets()).await;
     // A Secret's name may come from a Secret.
-    secrets.extend(own.map_err(|why| secrets::cut_out(&why, &secrets.hidden))?);
+    secrets.extend(own.map_err(|why| cut_out(&why, &secrets))?);
     let asking = &context.asking;
     let subject = subject(question);
-    let asked = match &provider {
+    let now = clock::now();
+    match &provider {
         Provider::Compare(compare) => {
             let before = before(context, question).await?;
-            asking.tick(compare, &subject, &before, clock::now()).await
-        }
-        other => {
-            let asked = asking.measure(other, &secrets.all, &subject, clock::now());
+            let asked = asking.tick(compare, &secrets, &subject, &before, now);
             asked.await
         }
-    };
-    match asked {
-        Ok(outcome) => Ok(secrets::cut_out_of(outcome, &secrets.hidden)),
-        Err(why) => Err(secrets::cut_out(&why, &secrets.hidden)),
+        other => asking.measure(other, &secrets, &subject, now).await,
     }
 }
 
@@ -117,17 +115,17 @@ pub(super) async fn provider(
     namespace: &str,
     draft: &Draft,
     metric: usize,
-) -> Result<(Provider, secrets::Read), String> {
+) -> Result<(Provider, Secrets), String> {
     let wanted = draft.secrets(metric).into_iter().map(Wanted::from);
     let secrets = secrets::read(&context.client, namespace, wanted).await?;
-    match draft.provider(metric, &secrets.all) {
+    match draft.provider(metric, &secrets) {
         Ok(provider) => Ok((provider, secrets)),
         // An error shows the beginning of a value, which may be the beginning of a Secret's.
-        Err(ResolveError::Fields(errors)) if !secrets.all.is_empty() => {
+        Err(ResolveError::Fields(errors)) if !secrets.is_empty() => {
             let paths: Vec<String> = errors.0.iter().map(|error| error.path.clone()).collect();
             let paths = paths.join(", ");
             Err(format!("{paths}: not accepted with the value of a Secret"))
         }
-        Err(error) => Err(secrets::cut_out(&error.to_string(), &secrets.hidden)),
+        Err(error) => Err(cut_out(&error.to_string(), &secrets)),
     }
 }

@@ -19,8 +19,8 @@ use crate::cluster::Scope;
 use crate::cluster::backoff::backoff;
 use crate::cluster::metrics::{Key, Metrics, key};
 use crate::cluster::reconcile::INSTANCE_ID;
-use crate::provider::Asking;
 use crate::provider::prometheus::client as client_of_prometheus;
+use crate::provider::{Asking, Tokens};
 
 /// Measures the runs of a scope until `stop` ends, or this is dropped: nothing goes on after that.
 /// `prometheus` is asked by metrics that name none.
@@ -49,6 +49,7 @@ pub async fn run(
                 http: client_of_prometheus()?,
                 prometheus,
                 instead: false,
+                tokens: Tokens::default(),
             },
             metrics,
         }),

@@ -7,6 +7,7 @@ use serin_core::analysis::PrometheusQuery;
 
 use super::Mesh;
 use crate::clock;
+use crate::provider::Tokens;
 use crate::provider::prometheus::{self, Series};
 
 /// How long an answer may take.
@@ -22,9 +23,10 @@ impl Mesh {
             timeout: PATIENCE,
             insecure: false,
             headers: Vec::new(),
-            basic_auth: None,
+            authentication: None,
+            range: None,
         };
-        prometheus::series(client, &query, clock::now()).await
+        prometheus::series(client, &query, &Tokens::default(), clock::now()).await
     }
 
     /// One for all questions.

@@ -67,14 +67,14 @@ impl World {
                     let before = Before::of(&run.status, &others, &metric.name);
                     tokio::spawn(async move {
                         let started = clock::now();
+                        let none = Secrets::new();
                         let outcome = match &provider {
                             Provider::Compare(compare) => {
-                                asking.tick(compare, &subject, &before, started).await
+                                asking
+                                    .tick(compare, &none, &subject, &before, started)
+                                    .await
                             }
-                            other => {
-                                let none = Secrets::new();
-                                asking.measure(other, &none, &subject, started).await
-                            }
+                            other => asking.measure(other, &none, &subject, started).await,
                         };
                         let finished = clock::now();
                         let measured = Measured {

@@ -1,6 +1,5 @@
 //! How bursty errors are: stable's last hour in, one half of its processes against the other.
 
-use reqwest::Client;
 use serin_core::analysis::PrometheusQuery;
 use serin_core::judge::{Dispersion, Pair, calibrate};
 use serin_core::time::Timestamp;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use super::raw::{self, Raw};
 use super::sides::{Selector, Sides};
 use super::{growth, millis};
+use crate::provider::Asking;
 use crate::provider::prometheus::Labels;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The dispersion of stable in the hour before `at`; none if it had too few errors, or only one process,
 /// or cannot be read: the default is used then.
 pub(super) async fn of_stable(
-    client: &Client,
+    asking: &Asking,
     server: &PrometheusQuery,
     sides: &Sides,
     tick: Duration,
@@ -26,7 +26,7 @@ pub(super) async fn of_stable(
     let from = Timestamp(at.0.saturating_sub(millis(HOUR)));
     let mut read = Vec::new();
     for selector in sides.of_stable() {
-        match raw::between(client, server, &selector.text, from, at).await {
+        match raw::between(asking, server, &selector.text, from, at).await {
             Ok(raw) => read.push((selector, raw)),
             Err(why) => {
                 tracing::debug!(why, "stable's errors before the release are not known");

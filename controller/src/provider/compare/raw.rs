@@ -1,9 +1,9 @@
 //! Raw samples: a selector and two points in time in, what its series were at the first and since out.
 
-use reqwest::Client;
 use serin_core::analysis::PrometheusQuery;
 use serin_core::time::Timestamp;
 
+use crate::provider::Asking;
 use crate::provider::prometheus::{self, Labels, Series};
 
 /// The series of a selector.
@@ -20,7 +20,7 @@ pub(super) struct Raw {
 /// # Errors
 /// What went wrong, and what to look at.
 pub(super) async fn between(
-    client: &Client,
+    asking: &Asking,
     server: &PrometheusQuery,
     selector: &str,
     from: Timestamp,
@@ -36,8 +36,8 @@ pub(super) async fn between(
     };
     let before = query(selector.to_string());
     let since = query(format!("{selector}[{millis}ms]"));
-    let before = prometheus::series(client, &before, from).await?;
-    let since = prometheus::samples(client, &since, to).await?;
+    let before = prometheus::series(&asking.http, &before, &asking.tokens, from).await?;
+    let since = prometheus::samples(&asking.http, &since, &asking.tokens, to).await?;
     // Prometheus before version 3 includes a sample at the very beginning, which `before` has too.
     let from = seconds(from);
     let since = since.into_iter().map(|(labels, mut samples)| {

@@ -105,6 +105,11 @@ fn well(status: StatusCode, body: &[u8]) -> Result<Answer, String> {
     if answer.status != "success" {
         return Err(format!("{}: {}", answer.error_type, answer.error));
     }
+    if !status.is_success() {
+        return Err(format!(
+            "status {status}, though the answer tells of success"
+        ));
+    }
     Ok(answer)
 }
 

@@ -3,13 +3,14 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::{any, get};
 use serin_core::analysis::Reading;
-use serin_core::analysis::metric::{BasicAuth, Header};
+use serin_core::analysis::metric::{Authentication, BasicAuth, Header, OAuth2, RangeQuery};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod broken;
 mod tls;
 
-const NOW: Timestamp = Timestamp(1_700_000_000_250);
+use crate::provider::served::{NOW, answers, serve};
 
 fn query(address: &str) -> PrometheusQuery {
     PrometheusQuery {
@@ -18,16 +19,13 @@ fn query(address: &str) -> PrometheusQuery {
         timeout: Duration::from_secs(30),
         insecure: false,
         headers: Vec::new(),
-        basic_auth: None,
+        authentication: None,
+        range: None,
     }
 }
 
-/// Serves until the test ends.
-async fn serve(router: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
+async fn asked(query: &PrometheusQuery) -> Result<Outcome, String> {
+    measure(&client().unwrap(), query, &Tokens::default(), NOW).await
 }
 
 /// What comes of the answer `body`.
@@ -35,7 +33,7 @@ async fn outcome(status: u16, body: &'static str) -> Result<Outcome, String> {
     let status = StatusCode::from_u16(status).unwrap();
     let address = serve(Router::new().fallback(any(move || async move { (status, body) }))).await;
     let prefix = format!("query \"sum(rate(x[1m]))\" at {address}: ");
-    let asked = measure(&client().unwrap(), &query(&address), NOW).await;
+    let asked = asked(&query(&address)).await;
     asked.map_err(|why| why.strip_prefix(&prefix).expect(&why).to_string())
 }
 
@@ -139,11 +137,11 @@ async fn headers_authentication_time_and_path_are_sent() {
         key: "X-Scope-OrgID".into(),
         value: "team".into(),
     }];
-    query.basic_auth = Some(BasicAuth {
+    query.authentication = Some(Authentication::Basic(BasicAuth {
         username: "user".into(),
         password: "pass".into(),
-    });
-    measure(&client().unwrap(), &query, NOW).await.unwrap();
+    }));
+    asked(&query).await.unwrap();
     let expected = format!("POST /prometheus/api/v1/query Basic dXNlcjpwYXNz team {FORM}");
     assert_eq!(*seen.lock().unwrap(), [expected]);
 }
@@ -154,9 +152,7 @@ async fn where_only_get_is_allowed_get_is_tried() {
     let noted = seen.clone();
     let route = get(move |request: Request| note(noted.clone(), request));
     let address = serve(Router::new().route("/api/v1/query", route)).await;
-    measure(&client().unwrap(), &query(&address), NOW)
-        .await
-        .unwrap();
+    asked(&query(&address)).await.unwrap();
     assert_eq!(
         *seen.lock().unwrap(),
         [format!("GET /api/v1/query?{FORM}   ")]
@@ -169,9 +165,7 @@ async fn a_server_that_is_not_there_is_named_with_a_hint() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    let why = measure(&client().unwrap(), &query(&address), NOW)
-        .await
-        .unwrap_err();
+    let why = asked(&query(&address)).await.unwrap_err();
     assert!(
         why.starts_with(&format!("query \"sum(rate(x[1m]))\" at {address}: ")),
         "{why}"
@@ -188,7 +182,7 @@ async fn an_answer_that_does_not_come_is_waited_for_no_longer_than_asked() {
     let address = serve(Router::new().fallback(forever)).await;
     let mut query = query(&address);
     query.timeout = Duration::from_millis(20);
-    let why = measure(&client().unwrap(), &query, NOW).await.unwrap_err();
+    let why = asked(&query).await.unwrap_err();
     assert!(why.ends_with("no answer within 20ms"), "{why}");
 }
 
@@ -197,7 +191,7 @@ async fn an_address_that_cannot_be_asked_is_refused() {
     let why = |address: Option<&str>| {
         let mut query = query("");
         query.address = address.map(Into::into);
-        async move { measure(&client().unwrap(), &query, NOW).await.unwrap_err() }
+        async move { asked(&query).await.unwrap_err() }
     };
     assert!(why(None).await.starts_with("no address of Prometheus"));
     assert!(
@@ -210,4 +204,53 @@ async fn an_address_that_cannot_be_asked_is_refused() {
             .await
             .contains("the address is no URL")
     );
+}
+
+#[tokio::test]
+async fn a_range_is_asked_for_and_its_values_are_one_list() {
+    let body = r#"{"status":"success","data":{"resultType":"matrix","result":[
+        {"metric":{},"values":[[1,"1"],[2,"NaN"]]},{"metric":{},"values":[[1,"3"]]}]}}"#;
+    let server = answers([(200, body)]).await;
+    let mut query = query(&server.address);
+    query.range = Some(RangeQuery {
+        start: "now() - duration(\"1h\")".into(),
+        end: "now()".into(),
+        step: Duration::from_millis(1500),
+    });
+    assert_eq!(asked(&query).await.unwrap().shown, "[1,NaN,3]");
+    let seen = server.seen();
+    assert_eq!(seen[0].line, "POST /api/v1/query_range");
+    assert_eq!(
+        seen[0].body,
+        "query=sum%28rate%28x%5B1m%5D%29%29&start=1699996400.250&end=1700000000.250&step=1.5"
+    );
+    query.range = Some(RangeQuery {
+        start: "1 + 1".into(),
+        end: "now()".into(),
+        step: Duration::from_secs(1),
+    });
+    let why = asked(&query).await.unwrap_err();
+    assert!(
+        why.ends_with(
+            "rangeQuery.start is \"1 + 1\", expected a time: expected time.Time, but got int"
+        ),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_sent_where_one_is_wanted() {
+    let token = answers([(200, r#"{"access_token":"hunter3"}"#)]).await;
+    let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#;
+    let server = answers([(200, scalar)]).await;
+    let mut query = query(&server.address);
+    query.authentication = Some(Authentication::OAuth2(OAuth2 {
+        token_url: token.address.clone(),
+        client_id: "me".into(),
+        client_secret: "hunter2".into(),
+        scopes: Vec::new(),
+    }));
+    assert_eq!(asked(&query).await.unwrap().shown, "1");
+    assert_eq!(server.seen()[0].headers["authorization"], "Bearer hunter3");
+    assert_eq!(token.seen()[0].body, "grant_type=client_credentials");
 }

@@ -22,10 +22,10 @@ pub(super) enum Kind {
     Any,
 }
 
-/// The kind of `node` where `result` is of kind `result`.
-pub(super) fn kind(node: &Node, result: &Kind) -> Result<Kind, String> {
+/// The kind of `node` where `result` is of kind `result`; none: there is no `result`.
+pub(super) fn kind(node: &Node, result: Option<Kind>) -> Result<Kind, String> {
     Checker {
-        names: vec![("result", result.clone())],
+        names: result.map(|kind| ("result", kind)).into_iter().collect(),
         elements: Vec::new(),
     }
     .kind(node)

@@ -7,6 +7,7 @@ use super::function::{self, Each};
 use super::operator::Binary;
 use super::parser::Node;
 use crate::analysis::reading::Reading;
+use crate::time::Timestamp;
 
 /// Nodes visited and elements copied. A few hundred thousand suffice for the largest answer that
 /// Prometheus gives; this many take well under a second.
@@ -37,17 +38,18 @@ fn json_value(json: &serde_json::Value) -> Value {
 }
 
 pub(super) fn evaluate(node: &Node, result: Value) -> Result<Value, String> {
-    let mut evaluator = Evaluator {
-        names: Vec::new(),
-        elements: Vec::new(),
-        work: 0,
-        result,
-    };
-    evaluator.value(node)
+    Evaluator::new(result, None).value(node)
+}
+
+/// The same without a `result`, where it is `now`.
+pub(super) fn evaluate_at(node: &Node, now: Timestamp) -> Result<Value, String> {
+    Evaluator::new(Value::Nil, Some(now)).value(node)
 }
 
 struct Evaluator<'n> {
     result: Value,
+    /// What `now()` is; none: what the crate's clock says.
+    now: Option<Timestamp>,
     names: Vec<(&'n str, Value)>,
     /// Of the predicates under way, innermost last.
     elements: Vec<Element>,
@@ -61,6 +63,16 @@ struct Element {
 }
 
 impl<'n> Evaluator<'n> {
+    fn new(result: Value, now: Option<Timestamp>) -> Self {
+        Evaluator {
+            names: Vec::new(),
+            elements: Vec::new(),
+            work: 0,
+            result,
+            now,
+        }
+    }
+
     fn value(&mut self, node: &'n Node) -> Result<Value, String> {
         self.pay(1)?;
         match node {
@@ -228,7 +240,10 @@ impl<'n> Evaluator<'n> {
     fn call(&mut self, name: &str, args: &'n [Node]) -> Result<Value, String> {
         let args = self.values(args)?;
         self.pay(function::cost(name, &args))?;
-        function::call(name, args, &self.result)
+        match (name, self.now) {
+            ("now", Some(now)) => function::moment(now),
+            _ => function::call(name, args, &self.result),
+        }
     }
 
     fn each(

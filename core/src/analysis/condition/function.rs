@@ -4,7 +4,9 @@ use expr::{Context, Environment, Value};
 use std::sync::LazyLock;
 
 use super::checker::Kind;
+use super::operator::Binary;
 use super::parser::Node;
+use crate::time::Timestamp;
 
 /// A function that asks a predicate about the elements of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +207,14 @@ pub(super) fn call(name: &str, args: Vec<Value>, result: &Value) -> Result<Value
         ("isInf", [value]) => number(name, value).map(|n| n.is_infinite().into()),
         _ => builtin(name, args),
     }
+}
+
+/// A point in time as the crate's functions and operators know it.
+pub(super) fn moment(at: Timestamp) -> Result<Value, String> {
+    const NANOS_PER_MILLI: i64 = 1_000_000;
+    let epoch = builtin("date", vec![Value::from("1970-01-01T00:00:00Z")])?;
+    let since = Value::Duration(at.0.saturating_mul(NANOS_PER_MILLI));
+    Binary::Add.apply(epoch, since)
 }
 
 fn as_int(value: &Value) -> Result<Value, String> {

@@ -4,7 +4,11 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::Args;
+use super::authentication::{self, Authentication};
+use super::request::{self, Header};
+use crate::analysis::condition::Moment;
 use crate::field::Field;
+use crate::time::Timestamp;
 
 /// A query to a Prometheus server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,46 +17,30 @@ pub struct PrometheusQuery {
     pub address: Option<String>,
     /// The query in PromQL.
     pub query: String,
+    /// The time that it is asked for; none: this moment.
+    pub range: Option<RangeQuery>,
     /// How long an answer may take.
     pub timeout: Duration,
     /// Whether the server's certificate is taken unseen.
     pub insecure: bool,
     /// Headers sent along.
     pub headers: Vec<Header>,
-    /// User name and password.
-    pub basic_auth: Option<BasicAuth>,
+    /// Who asks; none: anybody.
+    pub authentication: Option<Authentication>,
 }
 
-/// A header sent along.
+/// A time from one moment to another, as expressions such as `now() - duration("1h")`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Header {
-    /// Its name.
-    pub key: String,
-    /// Its value.
-    pub value: String,
+pub struct RangeQuery {
+    /// Its begin.
+    pub start: String,
+    /// Its end.
+    pub end: String,
+    /// The time between two values.
+    pub step: Duration,
 }
 
-/// User name and password.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct BasicAuth {
-    /// The user.
-    pub username: String,
-    /// The password.
-    pub password: String,
-}
-
-/// Secrets stay out of logs.
-impl std::fmt::Debug for BasicAuth {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BasicAuth")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
-}
-
-const DEFAULT_TIMEOUT_SECONDS: i64 = 30;
-/// A year: more is a mistake.
-const LONGEST_TIMEOUT_SECONDS: i64 = 31_536_000;
+const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
 
 const FIELDS: [&str; 7] = [
     "address",
@@ -79,10 +67,11 @@ impl Default for PrometheusQuery {
         PrometheusQuery {
             address: None,
             query: String::new(),
-            timeout: Duration::from_secs(DEFAULT_TIMEOUT_SECONDS.unsigned_abs()),
+            range: None,
+            timeout: Duration::from_secs(DEFAULT_TIMEOUT_SECONDS),
             insecure: false,
             headers: Vec::new(),
-            basic_auth: None,
+            authentication: None,
         }
     }
 }
@@ -95,81 +84,72 @@ pub(super) fn read(field: &Field<'_>, args: Args) -> Option<PrometheusQuery> {
 
 fn server(field: &Field<'_>, args: Args) -> Option<PrometheusQuery> {
     field.only(&FIELDS);
-    if let Some(range) = field.optional("rangeQuery") {
-        range.refuse("is not supported yet, expected a query without it");
-    }
-    let timeout = field
-        .optional("timeout")
-        .and_then(|f| f.integer(0, LONGEST_TIMEOUT_SECONDS))
-        .filter(|seconds| *seconds > 0)
-        .unwrap_or(DEFAULT_TIMEOUT_SECONDS);
     Some(PrometheusQuery {
-        address: field.optional("address").and_then(|f| address(&f, args)),
-        timeout: Duration::from_secs(u64::try_from(timeout).unwrap_or(0)),
-        insecure: field
-            .optional("insecure")
-            .and_then(|f| f.boolean())
-            .unwrap_or(false),
+        address: field
+            .optional("address")
+            .filter(|f| f.value() != "")
+            .and_then(|f| request::url(&f, args, "http://prometheus.istio-system:9090")),
+        timeout: request::seconds(field, "timeout", DEFAULT_TIMEOUT_SECONDS),
+        insecure: request::flag(field, "insecure"),
         headers: field
             .optional("headers")
-            .map(|f| headers(&f))
+            .map(|f| request::headers(&f))
             .unwrap_or_default(),
-        basic_auth: field
-            .optional("authentication")
-            .and_then(|f| authentication(&f)),
+        authentication: authentication::read(field, args),
+        range: field.optional("rangeQuery").and_then(|f| range(&f, args)),
         query: String::new(),
     })
 }
 
-fn address(field: &Field<'_>, args: Args) -> Option<String> {
-    let text = field.string().filter(|text| !text.is_empty())?;
-    let host = text
-        .strip_prefix("http://")
-        .or_else(|| text.strip_prefix("https://"));
-    let has_host = host.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':', '?']));
-    if !has_host && !args.unknown(text) {
-        field.expected("a URL such as \"http://prometheus.istio-system:9090\"");
+fn moment(field: &Field<'_>, args: Args) -> Option<String> {
+    let text = field.string()?;
+    if !args.unknown(text)
+        && let Err(why) = Moment::parse(text)
+    {
+        field.expected(format_args!(
+            "a time such as now() - duration(\"1h\"): {why}"
+        ));
         return None;
     }
     Some(text.to_string())
 }
 
-fn headers(field: &Field<'_>) -> Vec<Header> {
-    let header = |header: Field<'_>| {
-        header.only(&["key", "value"]);
-        Some(Header {
-            key: header
-                .required("key", "a header's name")?
-                .name()?
-                .to_string(),
-            value: header
-                .required("value", "a header's value")?
-                .string()?
-                .to_string(),
-        })
-    };
-    field.list().into_iter().filter_map(header).collect()
+fn range(field: &Field<'_>, args: Args) -> Option<RangeQuery> {
+    field.only(&["start", "end", "step"]);
+    let start = field
+        .required("start", "a time such as now() - duration(\"1h\")")
+        .and_then(|f| moment(&f, args));
+    let end = field
+        .required("end", "a time such as now()")
+        .and_then(|f| moment(&f, args));
+    // A step that is not known yet is read again when it is.
+    let step = field
+        .required("step", "a duration such as \"1m\"")
+        .map(|_| request::duration(field, args, "step", Duration::MAX));
+    Some(RangeQuery {
+        start: start?,
+        end: end?,
+        step: step?,
+    })
 }
 
-fn authentication(field: &Field<'_>) -> Option<BasicAuth> {
-    field.only(&["basicAuth", "oauth2", "sigv4"]);
-    for later in ["oauth2", "sigv4"] {
-        // An empty object is how Argo's own tools write "none".
-        if let Some(found) = field.optional(later)
-            && found.object().is_none_or(|object| !object.is_empty())
-        {
-            found.refuse("is not supported yet, expected basicAuth, or a token in headers");
+impl RangeQuery {
+    /// Its begin and its end at `now`.
+    ///
+    /// # Errors
+    /// Which is no time, or that it ends before it begins.
+    pub fn at(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), String> {
+        let moment = |name: &str, text: &str| {
+            let moment = Moment::parse(text).and_then(|moment| moment.at(now));
+            moment.map_err(|why| format!("rangeQuery.{name} is {text:?}, expected a time: {why}"))
+        };
+        let (start, end) = (moment("start", &self.start)?, moment("end", &self.end)?);
+        if start > end {
+            return Err(format!(
+                "rangeQuery.start is {:?}, expected a time before its end, {:?}",
+                self.start, self.end
+            ));
         }
+        Ok((start, end))
     }
-    let basic = field.optional("basicAuth")?;
-    basic.only(&["username", "password"]);
-    let text = |name| {
-        basic
-            .optional(name)
-            .and_then(|f| f.string().map(str::to_string))
-    };
-    Some(BasicAuth {
-        username: text("username").unwrap_or_default(),
-        password: text("password").unwrap_or_default(),
-    })
 }

@@ -78,16 +78,13 @@ fn what_is_not_supported_is_refused_by_name() {
             .extend(more.as_object().unwrap().clone());
         errors(json!({"name": "m", "provider": {"prometheus": query}}))
     };
+    let sigv4 = json!({"sigv4": {"region": "eu-west-1"}});
     assert_eq!(
-        refused(json!({"rangeQuery": {"start": "now()"}})),
+        refused(json!({"authentication": sigv4})),
         [format!(
-            "{path}.prometheus.rangeQuery: is not supported yet, expected a query without it"
+            "{path}.prometheus.authentication.sigv4: is not supported, expected basicAuth, \
+             oauth2, or a token in headers"
         )]
-    );
-    let later = "is not supported yet, expected basicAuth, or a token in headers";
-    assert_eq!(
-        refused(json!({"authentication": {"oauth2": {"tokenUrl": "x"}}})),
-        [format!("{path}.prometheus.authentication.oauth2: {later}")]
     );
     assert_eq!(
         errors(prometheus(json!({"sucessCondition": "true"})))[0]

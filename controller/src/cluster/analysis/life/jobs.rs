@@ -11,7 +11,8 @@ use super::Life;
 use super::news::News;
 use crate::clock;
 use crate::cluster::analysis::job::{self, JobRef, Verdict};
-use crate::cluster::analysis::{measure, secrets};
+use crate::cluster::analysis::measure;
+use crate::provider::hide::cut_out;
 
 /// A Job under way: its metric, and where it is if the status says it.
 type UnderWay = (usize, Option<JobRef>);
@@ -82,7 +83,7 @@ impl Life {
         };
         let job = job::object(&of, &template);
         let started = job::start(&self.context.client, &job).await;
-        started.map_err(|why| secrets::cut_out(&why, &secrets.hidden))
+        started.map_err(|why| cut_out(&why, &secrets))
     }
 
     /// Waits for the end of each Job under way that is not waited for already.

@@ -64,8 +64,7 @@ async fn serve_tls(router: Router) -> (String, String) {
 }
 
 async fn asked(query: &PrometheusQuery) -> Result<String, String> {
-    let measured = measure(&client().unwrap(), query, NOW).await;
-    measured.map(|outcome| outcome.shown)
+    super::asked(query).await.map(|outcome| outcome.shown)
 }
 
 /// The same in a process of its own, where these are all the machine's root certificates.
@@ -147,10 +146,10 @@ async fn a_server_without_tls_and_a_redirect_to_it_are_named() {
 async fn no_message_has_a_secret_of_the_query() {
     let (address, _) = serve_tls(Router::new()).await;
     let mut query = query(&address.replace("://", "://me:hidden-1@"));
-    query.basic_auth = Some(BasicAuth {
+    query.authentication = Some(Authentication::Basic(BasicAuth {
         username: "me".into(),
         password: "hidden-2".into(),
-    });
+    }));
     query.headers = vec![Header {
         key: "Authorization".into(),
         value: "Bearer hidden-3\n".into(),

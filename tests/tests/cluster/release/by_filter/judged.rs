@@ -25,12 +25,20 @@ async fn the_judge_takes_a_bad_canary_back_and_its_killed_controller_forgot_noth
     let judge = json!({"plugin": {"serin/compare": {
         "latency": false, "prometheus": {"address": shop.prometheus.url()},
     }}});
-    let guard = template("guard", &json!({"name": "judge", "interval": "1s", "provider": judge}));
-    let guarded = guarded_by("guard", &json!({"hosts": [DOOR], "virtualService": {"name": "shop"}}));
+    let guard = template(
+        "guard",
+        &json!({"name": "judge", "interval": "1s", "provider": judge}),
+    );
+    let guarded = guarded_by(
+        "guard",
+        &json!({"hosts": [DOOR], "virtualService": {"name": "shop"}}),
+    );
     shop.world.apply(&guard.to_string()).await;
     shop.stand("v1", &guarded).await;
     let sending = shop.send();
-    shop.world.apply(&rollout("v2", 1, &guarded).to_string()).await;
+    shop.world
+        .apply(&rollout("v2", 1, &guarded).to_string())
+        .await;
     shop.until_weight_is(50).await;
     let counts = until_run(&shop.world, "the judge counts", |run| {
         judged(run).is_some_and(|state| requests(&state) > 100)
@@ -47,7 +55,10 @@ async fn the_judge_takes_a_bad_canary_back_and_its_killed_controller_forgot_noth
     })
     .await;
     let after = judged(&after).expect("a state");
-    assert_eq!(after["begun"], before["begun"], "it is the same measurement");
+    assert_eq!(
+        after["begun"], before["begun"],
+        "it is the same measurement"
+    );
     assert!(requests(&after) > requests(&before), "{after}");
 
     let mut faulty = routes();
@@ -62,12 +73,18 @@ async fn the_judge_takes_a_bad_canary_back_and_its_killed_controller_forgot_noth
         .await;
     let message = degraded["status"]["message"].as_str().unwrap_or_default();
     assert!(
-        message.contains("Background analysis phase error/failed: Metric \"judge\" assessed Failed")
+        message
+            .contains("Background analysis phase error/failed: Metric \"judge\" assessed Failed")
             && message.contains("canary fails ")
             && message.contains("odds of this by chance below 1 in "),
         "{message}"
     );
-    until_told(&shop.world, "RolloutAborted", "odds of this by chance below 1 in ").await;
+    until_told(
+        &shop.world,
+        "RolloutAborted",
+        "odds of this by chance below 1 in ",
+    )
+    .await;
     for sending in sending {
         sending.stop();
     }
@@ -87,14 +104,18 @@ async fn a_query_that_sees_nothing_is_called_blind(cluster: &Cluster) {
         .await;
     shop.stand("v1", &guarded).await;
     let sending = shop.send();
-    shop.world.apply(&rollout("v2", 1, &guarded).to_string()).await;
+    shop.world
+        .apply(&rollout("v2", 1, &guarded).to_string())
+        .await;
     let run = until_run(&shop.world, "it is found blind", |run| {
         run["status"]["phase"] == "Inconclusive"
     })
     .await;
     let status = &run["status"];
     let measurements = status["metricResults"][0]["measurements"].as_array();
-    let last = measurements.and_then(|all| all.last()).expect("a measurement");
+    let last = measurements
+        .and_then(|all| all.last())
+        .expect("a measurement");
     for told in [&last["message"], &status["message"]] {
         let told = told.as_str().unwrap_or_default();
         assert!(
@@ -108,7 +129,12 @@ async fn a_query_that_sees_nothing_is_called_blind(cluster: &Cluster) {
             rollout["status"]["message"] == "InconclusiveAnalysisRun"
         })
         .await;
-    until_told(&shop.world, "SpecNotice", "blind: the query finds no series").await;
+    until_told(
+        &shop.world,
+        "SpecNotice",
+        "blind: the query finds no series",
+    )
+    .await;
     for sending in sending {
         sending.stop();
     }
@@ -132,7 +158,9 @@ fn guarded_by(template: &str, wasm: &Value) -> Value {
 
 /// The judge's state in a run.
 fn judged(run: &Value) -> Option<Value> {
-    let last = run["status"]["metricResults"][0]["measurements"].as_array()?.last()?;
+    let last = run["status"]["metricResults"][0]["measurements"]
+        .as_array()?
+        .last()?;
     serde_json::from_str(last["metadata"]["serin/state"].as_str()?).ok()
 }
 
@@ -158,10 +186,14 @@ async fn until_run(world: &World<'_>, what: &str, is: impl Fn(&Value) -> bool) -
 async fn until_told(world: &World<'_>, reason: &str, says: &str) {
     wait_for("an event tells", PATIENCE, async || {
         let events = world.get("/apis/events.k8s.io/v1", "events").await;
-        let told = events["items"].as_array().into_iter().flatten().any(|event| {
-            let note = event["note"].as_str().unwrap_or_default();
-            event["reason"] == reason && note.contains(says)
-        });
+        let told = events["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|event| {
+                let note = event["note"].as_str().unwrap_or_default();
+                event["reason"] == reason && note.contains(says)
+            });
         match told {
             true => Ok(()),
             false => Err(events.to_string()),
