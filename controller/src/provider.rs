@@ -1,18 +1,24 @@
 //! What measures: one module per provider, each from a metric's query to an outcome.
 
 mod blind;
+pub mod cloud_watch;
 pub mod compare;
 mod datadog;
 mod exchange;
+mod graphite;
 pub(crate) mod hide;
+mod influxdb;
 mod new_relic;
+mod number;
 mod oauth2;
 pub mod prometheus;
+mod refusal;
 #[cfg(test)]
 mod served;
 mod trouble;
 mod web;
 
+pub use cloud_watch::Environment;
 pub use oauth2::Tokens;
 
 use reqwest::Client;
@@ -33,6 +39,8 @@ pub struct Asking {
     pub instead: bool,
     /// The tokens that are still good.
     pub tokens: Tokens,
+    /// The controller's own access to AWS.
+    pub aws: Environment,
 }
 
 /// What one measurement has at hand.
@@ -43,6 +51,7 @@ struct Given<'a> {
     /// What of it is never told.
     hidden: &'a Secrets,
     tokens: &'a Tokens,
+    aws: &'a Environment,
     now: Timestamp,
 }
 
@@ -65,6 +74,7 @@ impl Asking {
             secrets,
             hidden,
             tokens: &self.tokens,
+            aws: &self.aws,
             now,
         };
         match self.ask(provider, subject, given).await {
@@ -93,6 +103,9 @@ impl Asking {
             Provider::Web(query) => web::measure(query, given).await,
             Provider::Datadog(query) => datadog::measure(query, given).await,
             Provider::NewRelic(query) => new_relic::measure(query, given).await,
+            Provider::Graphite(query) => graphite::measure(query, given).await,
+            Provider::Influxdb(query) => influxdb::measure(query, given).await,
+            Provider::CloudWatch(query) => cloud_watch::measure(query, given).await,
             Provider::Job(_) => Err("a Job is started, not asked".to_string()),
             Provider::Compare(_) => Err("a judge is asked tick by tick".to_string()),
         }

@@ -20,8 +20,8 @@ pub mod wanted;
 pub use argument::{ArgContext, ArgValue, SecretKey};
 pub use draft::{Draft, Secrets};
 pub use metric::{
-    Compare, Counters, DatadogQuery, JobTemplate, Metric, NewRelicQuery, PrometheusQuery, Provider,
-    Selectors, WebQuery,
+    CloudWatchQuery, Compare, Counters, DatadogQuery, GraphiteQuery, InfluxdbQuery, JobTemplate,
+    Metric, NewRelicQuery, PrometheusQuery, Provider, Selectors, WebQuery,
 };
 pub use reading::{Judged, Outcome, Reading};
 pub use resolve::{ResolveError, RunSpec, resolve};

@@ -39,7 +39,7 @@ use super::store::{Memory, Store};
 use super::tool::Tool;
 use crate::clock;
 use crate::manifest::{self, Key, Manifests, Rollout};
-use crate::provider::{Asking, Tokens};
+use crate::provider::{Asking, Environment, Tokens};
 
 /// Where everything of this world is.
 #[derive(Clone, Debug)]
@@ -121,6 +121,7 @@ impl World {
                 prometheus: Some(format!("http://{}", place.prometheus)),
                 instead: !place.keep_prometheus_addresses,
                 tokens: Tokens::default(),
+                aws: Environment::read(|name| std::env::var(name).ok()),
             },
             place,
             store,

@@ -165,7 +165,11 @@ impl Answer {
         })
     }
 
-    fn good(&self, hidden: &Secrets) -> Result<&[u8], String> {
+    /// The body, if the status is a good one.
+    ///
+    /// # Errors
+    /// The status, with a hint where credentials are not taken, and the body's beginning.
+    pub(super) fn good(&self, hidden: &Secrets) -> Result<&[u8], String> {
         let status = self.status;
         if status.is_success() {
             return Ok(&self.body);

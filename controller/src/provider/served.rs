@@ -12,7 +12,7 @@ use serin_core::time::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Asking, Tokens, prometheus};
+use super::{Asking, Environment, Tokens, prometheus};
 
 pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_250);
 
@@ -109,6 +109,7 @@ pub(super) fn asking() -> Asking {
         prometheus: None,
         instead: false,
         tokens: Tokens::default(),
+        aws: Environment::default(),
     }
 }
 

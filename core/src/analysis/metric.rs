@@ -9,8 +9,11 @@ use super::wanted::Wanted;
 use crate::field::Field;
 
 pub use authentication::{Authentication, BasicAuth, OAuth2};
+pub use cloud_watch::CloudWatchQuery;
 pub use compare::{Compare, Counters, Selectors};
 pub use datadog::{DatadogQuery, DatadogQuestion};
+pub use graphite::GraphiteQuery;
+pub use influxdb::InfluxdbQuery;
 pub use job::JobTemplate;
 pub use json_path::JsonPath;
 pub use new_relic::NewRelicQuery;
@@ -19,8 +22,11 @@ pub use request::Header;
 pub use web::{WebBody, WebMethod, WebQuery};
 
 mod authentication;
+pub mod cloud_watch;
 pub mod compare;
 mod datadog;
+mod graphite;
+pub mod influxdb;
 mod job;
 mod json_path;
 mod new_relic;
@@ -74,6 +80,12 @@ pub enum Provider {
     Datadog(DatadogQuery),
     /// New Relic.
     NewRelic(NewRelicQuery),
+    /// A Graphite server.
+    Graphite(GraphiteQuery),
+    /// An InfluxDB server.
+    Influxdb(InfluxdbQuery),
+    /// Amazon CloudWatch.
+    CloudWatch(CloudWatchQuery),
     /// A Job in the cluster.
     Job(JobTemplate),
     /// The sequential judge on counters of both versions.
@@ -86,20 +98,13 @@ pub const DEFAULT_RETENTION: usize = 10;
 const DEFAULT_CONSECUTIVE_ERROR_LIMIT: u32 = 4;
 
 /// Providers of Argo Rollouts that are refused as not supported rather than as unknown.
-const LATER_PROVIDERS: [&str; 6] = [
-    "kayenta",
-    "wavefront",
-    "cloudWatch",
-    "graphite",
-    "influxdb",
-    "skywalking",
-];
+const LATER_PROVIDERS: [&str; 3] = ["kayenta", "wavefront", "skywalking"];
 
 /// Reads a provider's field.
 type ReadProvider = fn(&Field<'_>, Args) -> Option<Provider>;
 
 /// The providers that there are.
-const PROVIDERS: [(&str, ReadProvider); 6] = [
+const PROVIDERS: [(&str, ReadProvider); 9] = [
     ("prometheus", |field, args| {
         prometheus::read(field, args).map(Provider::Prometheus)
     }),
@@ -111,6 +116,15 @@ const PROVIDERS: [(&str, ReadProvider); 6] = [
     }),
     ("newRelic", |field, _| {
         new_relic::read(field).map(Provider::NewRelic)
+    }),
+    ("graphite", |field, args| {
+        graphite::read(field, args).map(Provider::Graphite)
+    }),
+    ("influxdb", |field, _| {
+        influxdb::read(field).map(Provider::Influxdb)
+    }),
+    ("cloudWatch", |field, args| {
+        cloud_watch::read(field, args).map(Provider::CloudWatch)
     }),
     ("job", |field, _| job::read(field).map(Provider::Job)),
     ("plugin", plugin::read),
@@ -318,9 +332,14 @@ impl Provider {
             Provider::NewRelic(query) => {
                 [("ResolvedNewRelicQuery".to_string(), query.query.clone())].into()
             }
-            Provider::Web(_) | Provider::Datadog(_) | Provider::Job(_) | Provider::Compare(_) => {
-                Default::default()
-            }
+            // Argo Rollouts says nothing of these.
+            Provider::Web(_)
+            | Provider::Datadog(_)
+            | Provider::Graphite(_)
+            | Provider::Influxdb(_)
+            | Provider::CloudWatch(_)
+            | Provider::Job(_)
+            | Provider::Compare(_) => Default::default(),
         }
     }
     /// What it wants of Secrets itself, beside what arguments bring.
@@ -328,8 +347,11 @@ impl Provider {
         match self {
             Provider::Datadog(query) => query.secrets(),
             Provider::NewRelic(query) => query.secrets(),
+            Provider::Influxdb(query) => query.secrets(),
+            Provider::CloudWatch(query) => query.secrets(),
             Provider::Prometheus(_)
             | Provider::Web(_)
+            | Provider::Graphite(_)
             | Provider::Job(_)
             | Provider::Compare(_) => BTreeSet::new(),
         }

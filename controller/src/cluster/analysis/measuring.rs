@@ -20,7 +20,7 @@ use crate::cluster::backoff::backoff;
 use crate::cluster::metrics::{Key, Metrics, key};
 use crate::cluster::reconcile::INSTANCE_ID;
 use crate::provider::prometheus::client as client_of_prometheus;
-use crate::provider::{Asking, Tokens};
+use crate::provider::{Asking, Environment, Tokens};
 
 /// Measures the runs of a scope until `stop` ends, or this is dropped: nothing goes on after that.
 /// `prometheus` is asked by metrics that name none.
@@ -50,6 +50,7 @@ pub async fn run(
                 prometheus,
                 instead: false,
                 tokens: Tokens::default(),
+                aws: Environment::read(|name| std::env::var(name).ok()),
             },
             metrics,
         }),

@@ -264,10 +264,64 @@ fn what_arguments_bring_is_not_known_before_they_are_filled_in() {
         json!({"datadog": {"apiVersion": open, "query": open, "aggregator": open,
             "interval": open, "secretRef": {"name": open}}}),
         json!({"newRelic": {"query": open, "profile": open}}),
+        json!({"graphite": {"address": open, "query": open}}),
+        json!({"influxdb": {"profile": open, "query": open}}),
+        json!({"cloudWatch": {"interval": open, "secretRef": {"name": open}, "metricDataQueries": [
+            {"id": open, "period": open, "metricStat": {"period": open, "stat": open,
+                "unit": open, "metric": {"namespace": open, "metricName": open}}},
+            {"id": open, "expression": open},
+        ]}}),
         json!({"prometheus": {"query": open, "rangeQuery":
             {"start": open, "end": format!("now() - duration(\"{open}\")"), "step": open}}}),
     ] {
         let read = read(provider.clone(), Args::Open);
         assert!(read.is_ok(), "{provider}: {read:?}");
     }
+}
+
+#[test]
+fn credentials_come_from_secrets_and_are_never_open() {
+    let hidden = |provider: Value| {
+        let wanted = well(provider).secrets().into_iter();
+        let hidden = wanted.filter(|one| !one.open);
+        Vec::from_iter(hidden.map(|one| (one.key.name, one.key.key, one.optional)))
+    };
+    let key = |name: &str, key: &str, optional| (name.to_string(), key.to_string(), optional);
+    assert_eq!(
+        hidden(json!({"influxdb": {"query": "q"}})),
+        [key("influxdb", "authToken", false)]
+    );
+    let queries = json!([{"id": "a", "expression": "1"}]);
+    assert_eq!(
+        hidden(json!({"cloudWatch": {"metricDataQueries": queries, "secretRef": {"name": "aws"}}})),
+        [
+            key("aws", "accessKeyId", false),
+            key("aws", "secretAccessKey", false),
+            key("aws", "sessionToken", true),
+        ]
+    );
+    let own = json!({"cloudWatch": {"metricDataQueries": queries}});
+    assert_eq!(hidden(own), []);
+}
+
+/// What `read` makes of a provider at the path `p`, and its errors.
+pub(super) fn read_by<T>(
+    provider: Value,
+    read: impl Fn(&Field<'_>, Args) -> Option<T>,
+) -> (Option<T>, Vec<String>) {
+    let report = Report::default();
+    let found = read(&Field::root("p", &provider, &report), Args::Filled);
+    let errors = match report.finish(Some(())) {
+        Ok(()) => Vec::new(),
+        Err(errors) => errors.0.iter().map(ToString::to_string).collect(),
+    };
+    (found, errors)
+}
+
+/// The errors of [`read_by`].
+pub(super) fn errors_of<T>(
+    provider: Value,
+    read: impl Fn(&Field<'_>, Args) -> Option<T>,
+) -> Vec<String> {
+    read_by(provider, read).1
 }
