@@ -8,6 +8,7 @@ mod refused;
 mod routes;
 mod services;
 mod telemetry;
+mod traps;
 mod workload;
 
 use std::fmt;
@@ -66,6 +67,7 @@ const CHECKS: &[Check] = &[
     query::check,
     mesh_config::check,
     telemetry::check,
+    traps::check,
 ];
 
 /// What is wrong with files given as name and text, errors first. What is in `root_namespace` is for
@@ -126,7 +128,8 @@ fn asking(query: &str) -> String {
     let template = serde_json::json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate",
         "metadata": {"name": "good", "namespace": "web"},
-        "spec": {"metrics": [{"name": "errors", "provider": {"prometheus": {"query": query}}}]},
+        "spec": {"metrics": [{"name": "errors", "successCondition": "len(result) == 0 || result[0] < 1",
+            "provider": {"prometheus": {"query": query}}}]},
     });
     format!("{template}\n---\n")
 }

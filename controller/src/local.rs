@@ -11,6 +11,7 @@ mod options;
 mod own;
 mod prometheus;
 mod replica;
+mod secrets;
 mod sets;
 pub mod socket;
 mod standby;
@@ -40,6 +41,7 @@ pub use options::{DEFAULT_GATEWAY, DEFAULT_STATE, Options};
 use block::Addresses;
 use child::Launch;
 use envoy::Files;
+use secrets::SecretFile;
 use sets::{Sets, Surroundings};
 use standby::Standby;
 use store::Store;
@@ -103,6 +105,9 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
     own::check_directory(&options.state)?;
     make(&options.state.join("logs"))?;
     let state = fs::canonicalize(&options.state)?;
+    let secrets = options.secrets.as_deref();
+    let secrets = secrets.map(|file| SecretFile::open(file, &state));
+    let secrets = secrets.transpose()?;
     let standby = Standby::begin(&state, options.guard.as_deref()).await?;
     let gateway = free(options.gateway).await?;
     let (store, memory) = Store::open(&state)?;
@@ -128,6 +133,7 @@ pub async fn open(options: Options) -> anyhow::Result<Local> {
         admin,
         prometheus: prometheus_at,
         keep_prometheus_addresses: options.keep_prometheus_addresses,
+        secrets,
     };
     let envoy = files.launch(envoy, &state, &standby.ward, admin)?;
     let prometheus = prometheus::launch(prometheus, &state, &standby.ward, prometheus_at, admin)?;

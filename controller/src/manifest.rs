@@ -13,7 +13,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
-use serin_core::analysis::Template;
+use serin_core::analysis::{LocalSecrets, Template};
 use serin_core::field::{Field, FieldErrors, Report};
 use serin_core::plan::{Plan, Router};
 
@@ -118,12 +118,18 @@ pub fn texts(dir: &Path) -> anyhow::Result<Vec<(String, String)>> {
     yaml::files(dir).with_context(|| format!("read {}", dir.display()))
 }
 
-/// Reads files given as name and text.
+/// Reads files given as name and text, whose analyses find Secrets in `secrets`.
 ///
 /// # Errors
 /// All that is wrong, in the order of the files.
-pub fn parse(files: &[(String, String)]) -> Result<Manifests, ManifestErrors> {
-    let mut reader = Reader::default();
+pub fn parse(
+    files: &[(String, String)],
+    secrets: LocalSecrets,
+) -> Result<Manifests, ManifestErrors> {
+    let mut reader = Reader {
+        secrets,
+        ..Reader::default()
+    };
     for (file, text) in files {
         for document in yaml::documents(file, text) {
             match document {
@@ -168,6 +174,7 @@ pub fn plans(files: &[(String, String)]) -> Result<Vec<Plan>, ManifestErrors> {
 /// Documents by kind, as far as they could be read.
 #[derive(Default)]
 struct Reader {
+    secrets: LocalSecrets,
     rollouts: Vec<(Document, Plan)>,
     services: BTreeMap<Key, Service>,
     seen: BTreeMap<(String, Key), String>,
@@ -196,8 +203,12 @@ impl Reader {
                 let name = document.value["metadata"]["name"]
                     .as_str()
                     .unwrap_or("without name");
+                let why = match other {
+                    "Secret" => "local mode takes Secrets from the file of --secrets",
+                    _ => "local mode has no use for its kind",
+                };
                 self.manifests.notices.push(format!(
-                    "{}: {other} {name} is left alone, local mode has no use for its kind",
+                    "{}: {other} {name} is left alone, {why}",
                     document.file
                 ));
                 return;
@@ -367,6 +378,8 @@ impl Reader {
             plan.notices.extend(service.unserved());
         }
         self.templates(&document.value, &plan, &report);
+        let traps = self.traps(&plan);
+        plan.notices.extend(traps);
         let rollout = pod.map(|pod| Rollout {
             key: Key {
                 namespace: plan.namespace.clone(),

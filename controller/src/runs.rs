@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serin_core::analysis::{
-    self, ArgContext, Measured, Metric, ResolveError, RunSpec, RunStatus, Template, resolve,
+    self, ArgContext, Draft, LocalSecrets, Measured, Metric, ResolveError, RunSpec, RunStatus,
+    Template,
 };
 use serin_core::plan::RunHistory;
 use serin_core::step::WantedRun;
@@ -26,6 +27,10 @@ pub struct Run {
     pub created: Timestamp,
     /// What it measures, fixed when it began; none if it could not begin.
     pub spec: Option<RunSpec>,
+    /// What its providers are made of at each measurement, with what Secrets hold by then; none in a
+    /// run that an older serin began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<Draft>,
     /// What came of it.
     pub status: RunStatus,
 }
@@ -41,6 +46,8 @@ pub struct Context<'a> {
     pub latest: &'a str,
     /// The stable template hash.
     pub stable: &'a str,
+    /// Where Secrets are.
+    pub secrets: LocalSecrets,
     /// How many ended runs are remembered.
     pub history: RunHistory,
 }
@@ -60,6 +67,16 @@ pub enum Refusal {
         /// The first such metric.
         metric: String,
     },
+}
+
+impl Refusal {
+    /// The message of a run that cannot begin.
+    pub fn message(&self) -> String {
+        match self {
+            Refusal::Resolve(error) => error.message(),
+            Refusal::Endless { .. } => format!("Analysis spec invalid: {self}"),
+        }
+    }
 }
 
 /// The spec, if a run at `step` or, without one, beside the steps can have it.
@@ -83,20 +100,23 @@ impl Run {
             stable_hash: context.stable,
             rollout: context.rollout,
         };
-        let spec = resolve(context.templates, &wanted.analysis, &args);
-        let spec = spec
-            .map_err(Refusal::from)
-            .and_then(|spec| fit(wanted.step, spec));
-        let (spec, status) = match spec {
-            Ok(spec) => (Some(spec), RunStatus::default()),
-            Err(refusal) => (None, RunStatus::refused(refusal, now)),
+        let draft = Draft::draw_up(context.templates, &wanted.analysis, &args);
+        let begun = draft.map_err(Refusal::from).and_then(|draft| {
+            let spec = draft.spec_without_cluster(context.secrets)?;
+            Ok((fit(wanted.step, spec)?, draft))
+        });
+        let (begun, status) = match begun {
+            Ok(begun) => (Some(begun), RunStatus::default()),
+            Err(refusal) => (None, RunStatus::refused(refusal.message(), now)),
         };
+        let (spec, draft) = begun.unzip();
         Run {
             name: wanted.name.clone(),
             revision: context.latest.to_string(),
             step: wanted.step,
             created: now,
             spec,
+            draft,
             status,
         }
     }
@@ -161,5 +181,78 @@ pub fn reconcile(runs: &mut Vec<Run>, wanted: &[WantedRun], context: Context<'_>
             .collect();
         let gone = &old[..old.len().saturating_sub(kept)];
         runs.retain(|run| !gone.contains(&run.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use serin_core::plan::{AnalysisRef, TemplateRef};
+
+    fn begun(secrets: LocalSecrets) -> Run {
+        let template = json!({
+            "kind": "AnalysisTemplate", "metadata": {"name": "t"},
+            "spec": {
+                "args": [{"name": "token", "valueFrom": {
+                    "secretKeyRef": {"name": "tokens", "key": "prom"}}}],
+                "metrics": [{"name": "m", "provider": {"prometheus": {"query": "up",
+                    "headers": [{"key": "a", "value": "{{args.token}}"}]}}}],
+            },
+        });
+        let wanted = WantedRun {
+            name: "shop-1".into(),
+            step: Some(0),
+            analysis: AnalysisRef {
+                templates: vec![TemplateRef {
+                    name: "t".into(),
+                    cluster_scope: false,
+                }],
+                ..AnalysisRef::default()
+            },
+        };
+        let context = Context {
+            templates: &[Template::parse(&template).unwrap()],
+            rollout: &json!({}),
+            latest: "two",
+            stable: "one",
+            secrets,
+            history: RunHistory {
+                successful: 1,
+                unsuccessful: 1,
+            },
+        };
+        Run::begin(&wanted, context, Timestamp(1))
+    }
+
+    #[test]
+    fn a_run_is_stored_with_the_names_of_its_secrets() {
+        let run = begun(LocalSecrets::InFile);
+        let stored = serde_json::to_string(&run).unwrap();
+        assert!(stored.contains("{{args.token}}"), "{stored}");
+        assert_eq!(serde_json::from_str::<Run>(&stored).unwrap(), run);
+        let keys = run.draft.as_ref().map(|draft| draft.secrets(0).len());
+        assert_eq!(keys, Some(1));
+    }
+
+    #[test]
+    fn without_a_file_of_secrets_it_has_ended_and_names_the_option() {
+        let run = begun(LocalSecrets::Nowhere);
+        assert_eq!(run.draft, None);
+        let told = "Unable to resolve metric arguments: args.token takes its value from key prom of \
+                    Secret tokens, and local mode reads Secrets from a file: serin local --secrets \
+                    FILE";
+        assert!(
+            run.status.message.starts_with(told),
+            "{}",
+            run.status.message
+        );
+    }
+
+    #[test]
+    fn a_run_of_an_older_serin_is_read() {
+        let mut stored = serde_json::to_value(begun(LocalSecrets::InFile)).unwrap();
+        stored.as_object_mut().unwrap().remove("draft");
+        assert_eq!(serde_json::from_value::<Run>(stored).unwrap().draft, None);
     }
 }

@@ -14,18 +14,20 @@ pub mod run;
 pub mod status;
 pub mod template;
 pub mod ticking;
+pub mod traps;
 pub mod verdict;
 pub mod wanted;
 
 pub use argument::{ArgContext, ArgValue, SecretKey};
-pub use draft::{Draft, Secrets};
+pub use draft::{Draft, LocalSecrets, Secrets};
 pub use metric::{
     CloudWatchQuery, Compare, Counters, DatadogQuery, GraphiteQuery, InfluxdbQuery, JobTemplate,
     Metric, NewRelicQuery, PrometheusQuery, Provider, Selectors, WebQuery,
 };
 pub use reading::{Judged, Outcome, Reading};
-pub use resolve::{ResolveError, RunSpec, resolve};
+pub use resolve::{ResolveError, RunSpec};
 pub use run::{Ended, Measured, assess, begin, due, due_times, finish, next_due, no_use, record};
 pub use status::{Measurement, MetricResult, RunStatus, RunSummary};
 pub use template::Template;
+pub use traps::{Trap, Warning};
 pub use wanted::Wanted;

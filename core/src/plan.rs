@@ -289,6 +289,18 @@ impl Plan {
         let plan = rollout::read(&root, default_namespace, workload);
         report.finish(plan).and_then(limits::check)
     }
+
+    /// Its analyses, each with its step; none: it runs beside the steps.
+    pub fn analyses(&self) -> impl Iterator<Item = (Option<usize>, &AnalysisRef)> {
+        let beside = self.background.iter();
+        let beside = beside.map(|background| (None, &background.analysis));
+        let steps = self.steps.iter().enumerate();
+        let steps = steps.filter_map(|(index, step)| match step {
+            Step::Analysis(analysis) => Some((Some(index), analysis)),
+            _ => None,
+        });
+        beside.chain(steps)
+    }
 }
 
 impl Step {

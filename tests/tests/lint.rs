@@ -40,6 +40,14 @@ fn it_fails_on_errors_alone_and_says_so_when_there_is_nothing() {
 
     let tags = telemetry::telemetry("istio-system").to_string();
     fs::write(dir.path().join("tags.yaml"), tags).expect("a file");
+    // What the demo means, and a reader may not.
+    let limit = "warning: analysis.yaml document 2: AnalysisTemplate default/latency: \
+                 spec.metrics[0].failureLimit: is 1: the run fails with the 2nd failed measurement, \
+                 cumulative, not consecutive\n";
+    assert_eq!(lint(dir.path()), (Some(0), limit.to_string()));
+    let analysis = fs::read_to_string(dir.path().join("analysis.yaml")).expect("a text");
+    let without = analysis.replace("failureLimit: 1", "failureLimit: 0");
+    fs::write(dir.path().join("analysis.yaml"), without).expect("a file");
     assert_eq!(
         lint(dir.path()),
         (Some(0), "no findings in 4 files\n".to_string())

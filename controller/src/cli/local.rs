@@ -51,6 +51,9 @@ pub(super) struct Local {
     /// Ask the Prometheus that a template names instead of the local one
     #[arg(long)]
     keep_prometheus_addresses: bool,
+    /// A file of Secrets (YAML, kind Secret) for analyses; only its owner may read it (mode 600)
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
     /// Stop when standard input, a pipe, ends too: with the program that started this
     #[arg(long)]
     stop_with_stdin: bool,
@@ -70,6 +73,7 @@ impl Local {
             keep_prometheus_addresses: self.keep_prometheus_addresses,
             module: self.filter,
             prometheus: self.prometheus,
+            secrets: self.secrets,
             state: self.state,
             traffic: self.traffic,
             traffic_to: self.traffic_to,

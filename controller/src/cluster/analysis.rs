@@ -1,9 +1,9 @@
 //! AnalysisRuns as objects, and the loop that measures them. Who wants a run makes the object; the
 //! loop asks the providers and writes what came of it; the Rollout's next pass reads the verdict.
 
+mod earlier;
 mod job;
 mod life;
-mod measure;
 mod measuring;
 mod object;
 mod referred;
@@ -16,7 +16,7 @@ mod ttl;
 pub use measuring::run;
 
 pub(super) use object::{Making, blind, object, seen, surplus};
-pub(super) use referred::{Unfit, ahead, templates, unfit};
+pub(super) use referred::{Said, Unfit, ahead, look_at, templates};
 
 use kube::Client;
 

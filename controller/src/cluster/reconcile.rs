@@ -16,7 +16,7 @@ use serin_core::step::{Observation, RunSeen, SetSeen, State, Traffic, WantedRun,
 use serin_core::time::Timestamp;
 
 use super::act::Acting;
-use super::analysis::Unfit;
+use super::analysis::{Said, Unfit};
 use super::context::{Context, ROLLOUT};
 use super::identity::{self, IdentityError, Version};
 use super::memory::{self, Asked, Memory, Origin};
@@ -360,7 +360,10 @@ impl<'a> Pass<'a> {
             mut spreading,
             behind,
         } = self.remember(plan, seen);
-        let unfit = analysis::unfit(&self.context.watched, plan, &self.document);
+        let Said {
+            unfit,
+            notices: traps,
+        } = analysis::look_at(&self.context.watched, plan, &self.document);
         let why = |unfit: &Unfit| unfit.why.clone();
         let unfollowed = seen.objects.unfollowed.iter().cloned();
         let refused: Vec<String> = unfit.iter().map(why).chain(unfollowed).collect();
@@ -456,7 +459,7 @@ impl<'a> Pass<'a> {
             Router::Wasm(_) => self.context.mesh.findings(),
             _ => Vec::new(),
         };
-        let notices = unfit.iter().map(why).chain(of_mesh);
+        let notices = unfit.iter().map(why).chain(of_mesh).chain(traps);
         let notices = notices.chain(seen.blind.iter().cloned());
         tell::notices(self, notices.chain(plan.notices.iter().cloned()).collect());
         tell::tell(self, &decision);

@@ -6,7 +6,7 @@ use super::Finding;
 use super::files::{Files, Object};
 
 /// The kinds that have queries.
-const TEMPLATES: [&str; 2] = ["AnalysisTemplate", "ClusterAnalysisTemplate"];
+pub(super) const TEMPLATES: [&str; 2] = ["AnalysisTemplate", "ClusterAnalysisTemplate"];
 
 /// A query to Prometheus.
 pub(super) struct Query<'a> {

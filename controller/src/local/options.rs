@@ -26,6 +26,8 @@ pub struct Options {
     pub prometheus: Option<PathBuf>,
     /// Ask the Prometheus that a template names instead of the local one.
     pub keep_prometheus_addresses: bool,
+    /// The file with the Secrets that analyses need, which only its owner may read.
+    pub secrets: Option<PathBuf>,
     /// Requests to send per second.
     pub traffic: Option<u32>,
     /// The Rollout that gets them; none: the first.
@@ -46,6 +48,7 @@ impl Options {
             envoy: None,
             prometheus: None,
             keep_prometheus_addresses: false,
+            secrets: None,
             traffic: None,
             traffic_to: None,
             module: None,

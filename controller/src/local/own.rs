@@ -33,6 +33,28 @@ pub(super) fn check_directory(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses a file that somebody else owns or may read; `found` is what its open handle says.
+///
+/// # Errors
+/// Whose it is, or its mode, and what is expected.
+pub(super) fn check_private_file(file: &Path, found: &Metadata) -> anyhow::Result<()> {
+    const OTHERS: u32 = 0o077;
+    let shown = file.display();
+    anyhow::ensure!(found.is_file(), "{shown} is no file");
+    let me = rustix::process::geteuid().as_raw();
+    anyhow::ensure!(
+        found.uid() == me,
+        "{shown} belongs to user {}, expected a file of user {me}'s own",
+        found.uid()
+    );
+    anyhow::ensure!(
+        found.mode() & OTHERS == 0,
+        "{shown} has mode {:o}, expected one that only its owner may read (chmod 600 {shown})",
+        found.mode() & 0o777
+    );
+    Ok(())
+}
+
 /// Whether only this user or root can say what this program is, as far as its file and the two
 /// directories around it go.
 ///

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use serin_core::analysis::LocalSecrets;
 use serin_core::plan::Plan;
 use serin_core::step::Decision;
 use tokio::sync::{Notify, mpsc};
@@ -34,6 +35,7 @@ use trouble::Trouble;
 
 use super::desk::Counter;
 use super::envoy::Files;
+use super::secrets::SecretFile;
 use super::sets::Sets;
 use super::store::{Memory, Store};
 use super::tool::Tool;
@@ -54,6 +56,17 @@ pub(super) struct Place {
     pub prometheus: SocketAddr,
     /// Ask the Prometheus that a template names instead of the local one.
     pub keep_prometheus_addresses: bool,
+    /// The file with Secrets.
+    pub secrets: Option<SecretFile>,
+}
+
+impl Place {
+    fn local_secrets(&self) -> LocalSecrets {
+        match self.secrets {
+            Some(_) => LocalSecrets::InFile,
+            None => LocalSecrets::Nowhere,
+        }
+    }
 }
 
 /// The world.
@@ -131,7 +144,7 @@ impl World {
             counter,
             changed,
             client,
-            source: Source::of(Vec::new(), Instant::now()),
+            source: Source::of(Vec::new(), LocalSecrets::Nowhere, Instant::now()),
             gone: Gone::default(),
             trouble: Trouble::default(),
             manifests: Manifests::default(),
@@ -152,14 +165,15 @@ impl World {
     /// All that is wrong with them, or that there is no Rollout.
     pub(super) fn load(&mut self) -> anyhow::Result<()> {
         let files = manifest::texts(&self.place.dir)?;
-        self.manifests = manifest::parse(&files)?;
+        let secrets = self.place.local_secrets();
+        self.manifests = manifest::parse(&files, secrets)?;
         let dir = self.place.dir.display();
         anyhow::ensure!(
             !self.manifests.rollouts.is_empty(),
             "{dir} has no Rollout, expected at least one in *.yaml or *.yml"
         );
         tell_notices(&self.manifests);
-        self.source = Source::of(files, Instant::now());
+        self.source = Source::of(files, secrets, Instant::now());
         Ok(())
     }
 

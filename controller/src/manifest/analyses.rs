@@ -2,7 +2,8 @@
 //! are read, not in the middle of a release.
 
 use serde_json::Value;
-use serin_core::analysis::{ArgContext, ResolveError, RunSpec, resolve};
+use serin_core::analysis::traps::notices;
+use serin_core::analysis::{ArgContext, Draft, ResolveError, RunSpec, Template};
 use serin_core::field::Report;
 use serin_core::plan::{AnalysisRef, Plan, Step};
 
@@ -24,7 +25,7 @@ impl Reader {
             if self.template_refs(&path, &background.analysis, plan, report) {
                 self.run(
                     &path,
-                    resolve(&templates, &background.analysis, &context),
+                    self.spec(&templates, &background.analysis, &context),
                     report,
                 );
             }
@@ -35,13 +36,31 @@ impl Reader {
                 if !self.template_refs(&path, analysis, plan, report) {
                     continue;
                 }
-                let run = self.run(&path, resolve(&templates, analysis, &context), report);
+                let run = self.run(&path, self.spec(&templates, analysis, &context), report);
                 if let Some(endless) = run.as_ref().and_then(RunSpec::endless) {
                     let metric = endless.name.clone();
                     report.add(&path, Refusal::Endless { metric });
                 }
             }
         }
+    }
+
+    /// What the templates that a Rollout uses say that does not mean what it seems to.
+    pub(super) fn traps(&self, plan: &Plan) -> Vec<String> {
+        notices(
+            &self.manifests.templates_for(&plan.namespace),
+            plan.analyses().map(|(_, analysis)| analysis),
+        )
+    }
+
+    fn spec(
+        &self,
+        templates: &[Template],
+        analysis: &AnalysisRef,
+        context: &ArgContext<'_>,
+    ) -> Result<RunSpec, ResolveError> {
+        let draft = Draft::draw_up(templates, analysis, context)?;
+        draft.spec_without_cluster(self.secrets)
     }
 
     /// The run's spec; why there is none is reported, unless a template's own error says it.

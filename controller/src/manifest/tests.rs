@@ -45,7 +45,7 @@ fn read(files: &[(&str, &str)]) -> Result<Manifests, ManifestErrors> {
         .iter()
         .map(|(name, text)| (name.to_string(), text.to_string()))
         .collect();
-    parse(&files)
+    parse(&files, LocalSecrets::Nowhere)
 }
 
 fn errors(files: &[(&str, &str)]) -> Vec<String> {
@@ -140,10 +140,10 @@ fn an_unknown_version_is_refused_and_another_kind_left_alone() {
         ["a.yaml document 1: apiVersion: is \"v2\", expected v1"]
     );
 
-    let read = read(&[("a.yaml", "kind: Secret\nmetadata: {name: x}\n")]).unwrap();
+    let read = read(&[("a.yaml", "kind: ConfigMap\nmetadata: {name: x}\n")]).unwrap();
     assert_eq!(
         read.notices,
-        ["a.yaml: Secret x is left alone, local mode has no use for its kind"]
+        ["a.yaml: ConfigMap x is left alone, local mode has no use for its kind"]
     );
 }
 
@@ -374,5 +374,62 @@ fn of_several_ports_the_one_that_says_http_is_served_and_the_rest_are_told() {
     assert_eq!(
         errors(&[("a.yaml", ROLLOUT), ("b.yaml", &wrong)]),
         ["b.yaml document 1: spec.ports[1].port: is 0, expected a whole number from 1 to 65535"]
+    );
+}
+
+const TEMPLATE: &str = "
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: errors}
+spec:
+  args:
+  - name: token
+    valueFrom: {secretKeyRef: {name: tokens, key: prom}}
+  metrics:
+  - name: errors
+    successCondition: result[0] < 1
+    provider: {prometheus: {query: up, headers: [{key: a, value: '{{args.token}}'}]}}
+";
+
+fn judged() -> String {
+    let analysis = "steps: [{analysis: {templates: [{templateName: errors}]}}]";
+    ROLLOUT.replace("steps: [{setWeight: 10}]", analysis)
+}
+
+#[test]
+fn the_traps_of_the_templates_it_uses_are_notices_of_a_rollout() {
+    let texts = [judged(), SERVICES.to_string(), TEMPLATE.to_string()];
+    let files = texts.map(|text| ("a.yaml".to_string(), text));
+    let read = parse(&files, LocalSecrets::InFile).unwrap();
+    let [notice] = &read.rollouts[0].plan.notices[..] else {
+        panic!("{:?}", read.rollouts[0].plan.notices);
+    };
+    let told = "AnalysisTemplate errors: spec.metrics[0].successCondition: is an Error while the";
+    assert!(notice.starts_with(told), "{notice}");
+}
+
+#[test]
+fn secrets_need_the_file_that_is_named_where_they_are_missed() {
+    let files = [
+        ("a.yaml", &*judged()),
+        ("b.yaml", SERVICES),
+        ("c.yaml", TEMPLATE),
+    ];
+    let [only] = &errors(&files)[..] else {
+        panic!("{:?}", errors(&files));
+    };
+    assert!(only.contains("serin local --secrets FILE"), "{only}");
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: tokens}\n";
+    let read = read(&[
+        ("a.yaml", ROLLOUT),
+        ("b.yaml", SERVICES),
+        ("s.yaml", secret),
+    ])
+    .unwrap();
+    assert_eq!(
+        read.notices,
+        [
+            "s.yaml: Secret tokens is left alone, local mode takes Secrets from the file of --secrets"
+        ]
     );
 }

@@ -49,7 +49,7 @@ fn as_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
 
 /// An address with user name and password left out. Where it is no URL, all before the last `@` may
 /// be a password.
-pub(in crate::provider) fn without_secrets(address: &str) -> String {
+pub(super) fn without_secrets(address: &str) -> String {
     if Url::parse(address).is_ok_and(|url| url.username().is_empty() && url.password().is_none()) {
         return address.to_string();
     }

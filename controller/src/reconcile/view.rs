@@ -184,6 +184,7 @@ mod tests {
             revision: "bbb".into(),
             step: None,
             created: Timestamp(1),
+            draft: None,
             spec: None,
             status: RunStatus {
                 metric_results: vec![metric(3, 0), metric(2, 1)],

@@ -1,5 +1,6 @@
 //! Arguments: where they come from, and how they get into a metric.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::field::Field;
@@ -40,7 +41,8 @@ pub(super) enum Source {
 }
 
 /// The value of a run's argument.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ArgValue {
     /// This text.
     Text(String),
@@ -49,7 +51,7 @@ pub enum ArgValue {
 }
 
 /// A key of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SecretKey {
     /// The Secret.
     pub name: String,
@@ -160,6 +162,11 @@ impl Source {
 /// names and `[index]` joined by dots.
 fn field_value(rollout: &Value, path: &str) -> Result<String, String> {
     let steps = path_steps(path).ok_or_else(|| format!("fieldPath {path:?} cannot be read"))?;
+    if let ["metadata", name @ ("labels" | "annotations"), of @ ..] = &*steps {
+        return of_metadata(&rollout["metadata"][*name], of).ok_or_else(|| {
+            format!("fieldPath {path:?} cannot be read, expected metadata.{name}['key']")
+        });
+    }
     let mut found = rollout;
     for step in &steps {
         let next = match found {
@@ -176,6 +183,24 @@ fn field_value(rollout: &Value, path: &str) -> Result<String, String> {
         Value::Null | Value::Array(_) | Value::Object(_) => Err(format!(
             "fieldPath {path:?} is no text, number or truth value"
         )),
+    }
+}
+
+/// What the downward API says of labels or annotations: one that is not there is empty, and all of
+/// them are a line each.
+fn of_metadata(all: &Value, of: &[&str]) -> Option<String> {
+    let all = all.as_object();
+    match of {
+        [] => {
+            let lines = all.into_iter().flatten();
+            let lines = lines.map(|(key, value)| format!("{key}={value}"));
+            Some(lines.collect::<Vec<_>>().join("\n"))
+        }
+        [key] => {
+            let value = all.and_then(|all| all.get(*key)).and_then(Value::as_str);
+            Some(value.unwrap_or_default().to_string())
+        }
+        _ => None,
     }
 }
 
@@ -266,6 +291,12 @@ mod tests {
             read("spec.template.metadata.labels.version"),
             Ok("v2".into())
         );
+        assert_eq!(read("metadata.labels['none']"), Ok(String::new()));
+        assert_eq!(read("metadata.annotations['none']"), Ok(String::new()));
+        assert_eq!(
+            read("metadata.labels"),
+            Ok("app.kubernetes.io/name=\"shop\"".into())
+        );
         assert_eq!(read("status.canary.weights[0].weight"), Ok("5".into()));
         assert_eq!(read("spec.replicas"), Ok("3".into()));
         assert_eq!(
@@ -280,6 +311,7 @@ mod tests {
             "a['b",
             "metadata",
             "metadata.labels[]",
+            "metadata.labels.a.b",
         ] {
             assert!(read(bad).is_err(), "{bad:?}");
         }

@@ -33,6 +33,12 @@ impl Condition {
         parsed(text).map(Condition)
     }
 
+    /// Whether it calls this function anywhere.
+    pub fn calls(&self, function: &str) -> bool {
+        self.0
+            .any(&|node| matches!(node, parser::Node::Call(name, _) if name == function))
+    }
+
     /// Whether it holds for `result`.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A run as an AnalysisRun's spec says it, its arguments beside its metrics: from templates or from
 //! an object, to what is measured. What comes from Secrets is filled in for one measurement only.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,14 +10,17 @@ use super::argument::{ArgContext, ArgValue, Lookup, SecretKey, run_arguments, su
 use super::metric::{Args, DEFAULT_RETENTION, Metric, Provider};
 use super::resolve::{ResolveError, RunSpec};
 use super::template::Template;
+use super::wanted::Wanted;
 use crate::field::{Field, FieldErrors, Report};
 use crate::plan::AnalysisRef;
 
 mod gather;
 mod rule;
 
-/// The spec of an AnalysisRun.
-#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) use gather::chosen;
+
+/// The spec of an AnalysisRun. What it takes from Secrets is in it by their names only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
     /// Its metrics as written: `{{args.x}}` may stand in any text.
     pub metrics: Vec<Value>,
@@ -26,6 +30,16 @@ pub struct Draft {
     pub dry_run: Vec<Value>,
     /// Rules for how many measurements are kept.
     pub measurement_retention: Vec<Value>,
+}
+
+/// Where Secrets are where there is no cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalSecrets {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// In a file that the user named.
+    InFile,
 }
 
 /// What Secrets hold.
@@ -126,25 +140,38 @@ impl Draft {
     ///
     /// # Errors
     /// As [`Draft::spec`], and what only a cluster has.
-    pub fn spec_without_cluster(&self) -> Result<RunSpec, ResolveError> {
-        for (name, value) in &self.args {
-            if let ArgValue::Secret(SecretKey { name: secret, key }) = value {
-                let why = format!(
-                    "takes its value from key {key} of Secret {secret}, which local mode cannot \
-                     read (give it a value in the Rollout's args)"
-                );
-                let name = name.clone();
-                return Err(ResolveError::NoSource { name, why });
-            }
+    pub fn spec_without_cluster(&self, secrets: LocalSecrets) -> Result<RunSpec, ResolveError> {
+        const GIVE: &str = "local mode reads Secrets from a file: serin local --secrets FILE";
+        let mut of_secrets = self.args.iter().filter_map(|(name, value)| match value {
+            ArgValue::Secret(key) if secrets == LocalSecrets::Nowhere => Some((name, key)),
+            _ => None,
+        });
+        if let Some((name, SecretKey { name: secret, key })) = of_secrets.next() {
+            let why = format!(
+                "takes its value from key {key} of Secret {secret}, and {GIVE} (or give it a value \
+                 in the Rollout's args)"
+            );
+            let name = name.clone();
+            return Err(ResolveError::NoSource { name, why });
         }
         let spec = self.spec()?;
-        let job = |metric: &&Metric| matches!(metric.provider, Provider::Job(_));
-        match spec.metrics.iter().find(job) {
-            Some(Metric { name, .. }) => Err(ResolveError::NeedsCluster {
-                metric: name.clone(),
-            }),
-            None => Ok(spec),
+        for Metric { name, provider, .. } in &spec.metrics {
+            let why = match provider {
+                Provider::Job(_) => "a Job needs a cluster, expected another provider".to_string(),
+                _ => match provider.secrets().iter().find(|wanted| !wanted.optional) {
+                    Some(Wanted { key, .. }) if secrets == LocalSecrets::Nowhere => {
+                        format!(
+                            "its provider wants key {} of Secret {}, and {GIVE}",
+                            key.key, key.name
+                        )
+                    }
+                    _ => continue,
+                },
+            };
+            let metric = name.clone();
+            return Err(ResolveError::NotLocal { metric, why });
         }
+        Ok(spec)
     }
 
     /// The Secrets that a measurement of the metric at this index needs.

@@ -144,6 +144,15 @@ const FIELDS: [&str; 11] = [
     "provider",
 ];
 
+/// The fields that are numbers, or texts that may depend on arguments.
+pub(super) const NUMBERS: [&str; 5] = [
+    "count",
+    "failureLimit",
+    "inconclusiveLimit",
+    "consecutiveErrorLimit",
+    "consecutiveSuccessLimit",
+];
+
 impl Metric {
     /// How many measurements end the metric: `count`, or 1 where neither count nor interval is
     /// given; none: it goes on until the run is terminated.
@@ -263,16 +272,17 @@ impl Args {
             .is_some_and(|text| self.unknown(text))
     }
 
-    /// A whole number, as such or as text.
+    /// A whole number, as such or as text; a text that is none counts as 0, as in Kubernetes.
     fn number(self, field: &Field<'_>, low: i32) -> Option<i32> {
         if self.unknown_field(field) {
             return None;
         }
         let read = match field.value().as_str() {
-            Some(text) => text.trim().parse().ok(),
-            None => field.value().as_i64().and_then(|n| i32::try_from(n).ok()),
+            Some(text) => Some(text.parse().unwrap_or(0)),
+            None => field.value().as_i64(),
         };
-        let number = read.filter(|number| *number >= low);
+        let number = read.and_then(|number: i64| i32::try_from(number).ok());
+        let number = number.filter(|number| *number >= low);
         if number.is_none() {
             field.expected(format_args!(
                 "a whole number from {low}, as such or as text"

@@ -2,12 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::argument::ArgContext;
-use super::draft::Draft;
 use super::metric::Metric;
-use super::template::Template;
 use crate::field::FieldErrors;
-use crate::plan::AnalysisRef;
 
 /// What a run measures; fixed when it begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,36 +76,38 @@ pub enum ResolveError {
         /// Why.
         why: String,
     },
-    /// A provider that only a cluster has.
-    #[error("metric {metric:?}: provider.job needs a cluster, expected prometheus")]
-    NeedsCluster {
+    /// A metric that cannot be measured outside a cluster.
+    #[error("metric {metric:?}: {why}")]
+    NotLocal {
         /// The metric.
         metric: String,
+        /// Why.
+        why: String,
     },
     /// Fields that are wrong once arguments are filled in.
     #[error(transparent)]
     Fields(#[from] FieldErrors),
 }
 
-fn kind(cluster_scope: bool) -> &'static str {
+impl ResolveError {
+    /// The message of a run that cannot go on for it.
+    pub fn message(&self) -> String {
+        let what = match self {
+            ResolveError::NoValue(_)
+            | ResolveError::NoSource { .. }
+            | ResolveError::Unfilled { .. } => "Unable to resolve metric arguments",
+            _ => "Analysis spec invalid",
+        };
+        format!("{what}: {self}")
+    }
+}
+
+pub(super) fn kind(cluster_scope: bool) -> &'static str {
     if cluster_scope {
         "ClusterAnalysisTemplate"
     } else {
         "AnalysisTemplate"
     }
-}
-
-/// Makes the spec of a run outside a cluster. `templates` are all that the Rollout may refer to.
-///
-/// # Errors
-/// Why the run cannot begin, such as for what only a cluster has.
-pub fn resolve(
-    templates: &[Template],
-    analysis: &AnalysisRef,
-    context: &ArgContext<'_>,
-) -> Result<RunSpec, ResolveError> {
-    let draft = Draft::draw_up(templates, analysis, context)?;
-    draft.spec_without_cluster()
 }
 
 #[cfg(test)]

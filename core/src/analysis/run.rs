@@ -261,6 +261,7 @@ pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Times
         end_ticking(spec, &mut status, now);
         assess_metrics(spec, &mut status, true);
     }
+    tell_watched(spec, &mut status);
     summarise(spec, &mut status);
     let unfinished = |metric: &Metric| {
         status
@@ -279,12 +280,12 @@ pub fn assess(spec: &RunSpec, mut status: RunStatus, terminate: bool, now: Times
     }
     let (phase, message) = worst(spec, &status);
     status.phase = phase;
-    status.message = message;
-    if terminate && phase == RunPhase::Successful {
-        status.message = "Run Terminated".to_string();
-    }
+    let message = match terminate && message.is_empty() {
+        true => "Run Terminated".to_string(),
+        false => message,
+    };
     let blind = status.blind();
-    let all = [status.message.clone()].into_iter().chain(blind);
+    let all = [message].into_iter().chain(blind);
     let all = all.filter(|text| !text.is_empty()).collect::<Vec<_>>();
     status.message = all.join("; ");
     status.completed_at = Some(now);
@@ -330,6 +331,20 @@ fn assess_metrics(spec: &RunSpec, status: &mut RunStatus, terminating: bool) {
             let last = result.measurements.last();
             result.message = last.map(|last| last.message.clone()).unwrap_or_default();
             result.phase = phase;
+        }
+    }
+}
+
+/// Says of the metrics that are only watched what a run's message says of the others.
+fn tell_watched(spec: &RunSpec, status: &mut RunStatus) {
+    for metric in spec.metrics.iter().filter(|metric| metric.dry_run) {
+        let mut results = status.metric_results.iter_mut();
+        let found = results.find(|result| result.name == metric.name);
+        let Some(result) = found.filter(|result| result.phase.completed()) else {
+            continue;
+        };
+        if let Some((_, why)) = exceeded(metric, result) {
+            result.message = format!("Metric assessed {:?} due to {why}", result.phase);
         }
     }
 }

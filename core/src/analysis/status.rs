@@ -45,6 +45,16 @@ impl RunStatus {
         }
     }
 
+    /// Ends a run that cannot go on in Error; what was measured stays.
+    pub fn refuse(&mut self, message: impl std::fmt::Display, now: Timestamp) {
+        if !self.phase.completed() {
+            self.phase = RunPhase::Error;
+            self.message = message.to_string();
+            self.started_at.get_or_insert(now);
+            self.completed_at = Some(now);
+        }
+    }
+
     /// What was measured of the metric `name`.
     pub fn result(&self, name: &str) -> Option<&MetricResult> {
         self.metric_results

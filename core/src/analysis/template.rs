@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::argument::{Argument, template_arguments};
 use super::metric::{Args, Metric};
+use super::resolve::kind;
 use crate::field::{Field, FieldErrors, Report};
 use crate::plan::TemplateRef;
 
@@ -34,6 +35,11 @@ const SPEC_FIELDS: [&str; 5] = [
 ];
 
 impl Template {
+    /// What it is.
+    pub fn kind(&self) -> &'static str {
+        kind(self.cluster_scope)
+    }
+
     /// Reads a document.
     ///
     /// # Errors

@@ -53,8 +53,11 @@ impl Before {
 }
 
 fn ended(status: &RunStatus, name: &str) -> Option<Metadata> {
-    let last = status.result(name)?.measurements.last()?;
-    last.phase.completed().then(|| last.metadata.clone())
+    let measurements = status.result(name)?.measurements.iter().rev();
+    let mut ended = measurements.filter(|one| one.phase.completed());
+    // An error, such as of a Secret that is not there, has no state.
+    let last = ended.find(|one| one.metadata.contains_key(STATE))?;
+    Some(last.metadata.clone())
 }
 
 /// The run of an earlier step: the last that ended well. After one that was bad somebody has tried the

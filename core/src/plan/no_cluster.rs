@@ -34,14 +34,9 @@ impl Plan {
     }
 
     fn without_effect(&self) -> Vec<String> {
-        let steps = self.steps.iter().filter_map(|step| match step {
-            Step::Analysis(analysis) => Some(analysis),
-            _ => None,
-        });
-        let beside = self.background.iter().map(|beside| &beside.analysis);
-        let run_metadata = steps
-            .chain(beside)
-            .any(|analysis| !analysis.metadata.is_empty());
+        let run_metadata = self
+            .analyses()
+            .any(|(_, analysis)| !analysis.metadata.is_empty());
         let by_revision = matches!(&self.router,
             Router::Wasm(wasm) if wasm.workload_name == WorkloadName::Revision);
         let asked = [

@@ -172,7 +172,8 @@ async fn one_that_cannot_be_read_ends_in_error(cluster: &Cluster) {
     let run = world.ended("run").await;
     assert_eq!(run["status"]["phase"], "Error");
     let message = run["status"]["message"].as_str().expect("a message");
-    let told = "metrics[m].provider.wavefront: is not supported, expected one of prometheus, ";
+    let told = "Analysis spec invalid: metrics[m].provider.wavefront: is not supported, expected one \
+                of prometheus, ";
     assert!(message.starts_with(told), "{message}");
 }
 

@@ -90,7 +90,7 @@ async fn begin(context: Arc<Context>, mut stored: Stored) -> Begun {
                 waited_for: HashMap::new(),
             }));
         }
-        (Ok(status), Err(error)) => (status, error.to_string()),
+        (Ok(status), Err(error)) => (status, error.message()),
         (Err(error), _) => (RunStatus::default(), format!("status: {error}")),
     };
     tracing::warn!(run = stored.object.name_any(), why, "a run cannot be read");

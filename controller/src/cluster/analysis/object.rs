@@ -69,9 +69,10 @@ pub(crate) fn object(making: &Making<'_>) -> Value {
 
 fn labels(making: &Making<'_>) -> Map<String, Value> {
     let selector = &making.rollout["spec"]["selector"]["matchLabels"];
-    let mut labels = selector.as_object().cloned().unwrap_or_default();
     let own = &making.wanted.analysis.metadata.labels;
-    labels.extend(own.iter().map(|(key, value)| (key.clone(), json!(value))));
+    let own = own.iter().map(|(key, value)| (key.clone(), json!(value)));
+    let mut labels: Map<String, Value> = own.collect();
+    labels.extend(selector.as_object().cloned().unwrap_or_default());
     let mut set = |key: &str, value: Value| labels.insert(key.to_string(), value);
     set(HASH_LABEL, json!(making.latest));
     match making.wanted.step {
@@ -249,6 +250,40 @@ mod tests {
             panic!("{spec:?}");
         };
         assert_eq!(query.query, "up{host=\"shop\"}");
+    }
+
+    #[test]
+    fn the_selectors_labels_come_before_those_that_the_rollout_gives_its_runs() {
+        let mut wanted = WantedRun {
+            name: "shop".into(),
+            step: None,
+            analysis: AnalysisRef::default(),
+        };
+        let own = &mut wanted.analysis.metadata;
+        own.labels = [("app", "mine"), ("team", "web")]
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .into();
+        own.annotations = [("note".to_string(), "x".to_string())].into();
+        let run = object(&Making {
+            wanted: &wanted,
+            rollout: &json!({"metadata": {"labels": {INSTANCE_ID: "i"}},
+                "spec": {"selector": {"matchLabels": {"app": "shop"}}}}),
+            templates: &Templates::default(),
+            latest: "two",
+            stable: "one",
+            revision: 3,
+            blind_queries: BlindQueries::Warn,
+            now: Timestamp(0),
+        });
+        assert_eq!(
+            run["metadata"]["labels"],
+            json!({"app": "shop", "team": "web", "rollout-type": "Background",
+                HASH_LABEL: "two", INSTANCE_ID: "i"})
+        );
+        assert_eq!(
+            run["metadata"]["annotations"],
+            json!({"note": "x", REVISION: "3"})
+        );
     }
 
     #[test]

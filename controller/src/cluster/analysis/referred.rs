@@ -4,7 +4,7 @@
 use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
 use serin_core::analysis::ArgContext;
-use serin_core::plan::{AnalysisRef, Plan, Step, TemplateRef};
+use serin_core::plan::{AnalysisRef, Plan, TemplateRef};
 use serin_core::step::State;
 use std::collections::BTreeSet;
 
@@ -69,26 +69,29 @@ pub(crate) struct Unfit {
     pub why: String,
 }
 
-/// The analyses of a plan that cannot begin.
-pub(crate) fn unfit(watched: &Watched, plan: &Plan, rollout: &Value) -> Vec<Unfit> {
-    let background = plan.background.iter();
-    let background = background.map(|background| (None, &background.analysis));
-    let steps = plan.steps.iter().enumerate();
-    let steps = steps.filter_map(|(index, step)| match step {
-        Step::Analysis(analysis) => Some((Some(index), analysis)),
-        _ => None,
-    });
-    let all: Vec<(Option<usize>, &AnalysisRef)> = background.chain(steps).collect();
+/// What is to be said of a plan's analyses.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    /// Those that cannot begin.
+    pub unfit: Vec<Unfit>,
+    /// What their templates say that does not mean what it seems to.
+    pub notices: Vec<String>,
+}
+
+/// Looks at the analyses of a plan.
+pub(crate) fn look_at(watched: &Watched, plan: &Plan, rollout: &Value) -> Said {
+    let all: Vec<(Option<usize>, &AnalysisRef)> = plan.analyses().collect();
     if all.is_empty() {
-        return Vec::new();
+        return Said::default();
     }
-    let analyses = all.iter().map(|(_, analysis)| *analysis);
-    let templates = templates(watched, &plan.namespace, analyses);
+    let analyses = || all.iter().map(|(_, analysis)| *analysis);
+    let templates = templates(watched, &plan.namespace, analyses());
     let context = ArgContext {
         latest_hash: "latest",
         stable_hash: "stable",
         rollout,
     };
+    let notices = templates.notices(analyses());
     let unfit = all.into_iter().filter_map(|(step, analysis)| {
         let why = templates.trouble(analysis, step, &context)?;
         let canary = "spec.strategy.canary";
@@ -98,7 +101,10 @@ pub(crate) fn unfit(watched: &Watched, plan: &Plan, rollout: &Value) -> Vec<Unfi
         };
         Some(Unfit { step, why })
     });
-    unfit.collect()
+    Said {
+        unfit: unfit.collect(),
+        notices,
+    }
 }
 
 /// What of it a release still has to do with, whose state is `state`, where a run at `step` is there

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kube::ResourceExt as _;
 use serde::Serialize;
 use serde_json::json;
-use serin_core::analysis::{ArgContext, Draft, ResolveError, Template};
+use serin_core::analysis::{ArgContext, Draft, ResolveError, Template, traps};
 use serin_core::field::FieldErrors;
 use serin_core::plan::AnalysisRef;
 use serin_core::step::WantedRun;
@@ -64,10 +64,18 @@ impl Templates {
         args: &ArgContext<'_>,
     ) -> Option<String> {
         match Draft::draw_up(&self.read, analysis, args) {
-            Ok(draft) => refusal(&draft, step),
+            Ok(draft) => Some(refusal(&draft, step)?.to_string()),
             Err(ResolveError::NoSource { .. }) => None,
             Err(why) => Some(self.why(&why)),
         }
+    }
+
+    /// What those that these analyses use say that does not mean what it seems to.
+    pub(super) fn notices<'a>(
+        &self,
+        analyses: impl IntoIterator<Item = &'a AnalysisRef>,
+    ) -> Vec<String> {
+        traps::notices(&self.read, analyses)
     }
 
     /// Draws up a wanted run; `args` are what its arguments may refer to.
@@ -77,13 +85,23 @@ impl Templates {
             Err(why) => {
                 return Beginning {
                     draft: Draft::default(),
-                    refusal: Some(self.why(&why)),
+                    refusal: Some(self.message(&why)),
                 };
             }
         };
         Beginning {
-            refusal: refusal(&draft, wanted.step),
+            refusal: refusal(&draft, wanted.step).map(|why| why.message()),
             draft,
+        }
+    }
+
+    /// The message of a run that has no draft.
+    fn message(&self, error: &ResolveError) -> String {
+        match error {
+            ResolveError::NoTemplate { .. } => {
+                format!("Analysis spec invalid: {}", self.why(error))
+            }
+            other => other.message(),
         }
     }
 
@@ -107,10 +125,9 @@ impl Templates {
 }
 
 /// Why a run with this draft cannot begin.
-fn refusal(draft: &Draft, step: Option<usize>) -> Option<String> {
+fn refusal(draft: &Draft, step: Option<usize>) -> Option<runs::Refusal> {
     let spec = draft.spec().map_err(runs::Refusal::from);
-    let fit = spec.and_then(|spec| runs::fit(step, spec));
-    fit.err().map(|why| why.to_string())
+    spec.and_then(|spec| runs::fit(step, spec)).err()
 }
 
 /// Templates by their documents, for tests.
@@ -168,7 +185,8 @@ mod tests {
             None,
         );
         assert_eq!(begun.draft, Draft::default());
-        let told = "template \"errors\": spec.metrics[0].provider.wavefront: is not supported, ";
+        let told = "Analysis spec invalid: template \"errors\": spec.metrics[0].provider.wavefront: is \
+                    not supported, ";
         assert!(begun.refusal.unwrap().starts_with(told));
     }
 
@@ -178,7 +196,7 @@ mod tests {
         assert_eq!(begun.draft.metrics, [metric("{{args.x}}")]);
         assert_eq!(
             begun.refusal.unwrap(),
-            "metric \"m\": failed to resolve {{args.x}}"
+            "Unable to resolve metric arguments: metric \"m\": failed to resolve {{args.x}}"
         );
     }
 
@@ -219,8 +237,30 @@ mod tests {
             None
         );
         let later = json!([{"name": "x", "valueFrom": {
-            "fieldRef": {"fieldPath": "metadata.annotations['later']"}}}]);
+            "fieldRef": {"fieldPath": "status.later"}}}]);
         assert_eq!(trouble(named(), later), None);
+    }
+
+    #[test]
+    fn what_a_template_does_not_mean_is_told_where_it_is_used() {
+        let template = json!({"kind": "AnalysisTemplate", "metadata": {"name": "errors"},
+            "spec": {"metrics": [metric("up")]}});
+        let analysis = AnalysisRef {
+            templates: vec![TemplateRef {
+                name: "errors".into(),
+                cluster_scope: false,
+            }],
+            ..AnalysisRef::default()
+        };
+        let templates = Templates::from_iter([template]);
+        assert_eq!(
+            templates.notices([&analysis, &analysis]),
+            [
+                "AnalysisTemplate errors: spec.metrics[0]: has neither successCondition nor \
+                 failureCondition: whatever is measured is Successful"
+            ]
+        );
+        assert_eq!(templates.notices([]), [""; 0]);
     }
 
     #[test]
@@ -228,8 +268,8 @@ mod tests {
         let begun = begin(json!({"metrics": [metric("up")]}), Some(1));
         assert_eq!(
             begun.refusal.unwrap(),
-            "metric \"m\" has an interval and no count and runs indefinitely, expected a count in \
-             the analysis of a step"
+            "Analysis spec invalid: metric \"m\" has an interval and no count and runs \
+             indefinitely, expected a count in the analysis of a step"
         );
         let beside = begin(json!({"metrics": [metric("up")]}), None);
         assert_eq!(beside.refusal, None);

@@ -86,6 +86,7 @@ impl World {
                 rollout: &rollout.document,
                 latest: &record.state.current,
                 stable: &record.state.stable,
+                secrets: self.place.local_secrets(),
                 history: rollout.plan.run_history,
             };
             runs::reconcile(&mut record.runs, &decided.decision.runs, context, now);

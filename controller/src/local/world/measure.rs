@@ -7,7 +7,10 @@ use serin_core::time::Timestamp;
 
 use super::World;
 use crate::clock;
+use crate::local::secrets::InFile;
 use crate::manifest::Key;
+use crate::measure::{Question, measure};
+use crate::provider::Asking;
 use crate::provider::compare::Subject;
 
 /// A measurement that has been taken.
@@ -15,8 +18,8 @@ use crate::provider::compare::Subject;
 pub(super) struct Taken {
     /// What it is for.
     pub(super) asked: Asked,
-    /// What came of it.
-    pub(super) measured: Measured,
+    /// What came of it, or what an argument lacks.
+    pub(super) measured: Result<Measured, String>,
 }
 
 /// A metric of a run of a Rollout.
@@ -65,22 +68,23 @@ impl World {
                         .filter(|other| other.name != run.name && other.revision == run.revision);
                     let others: Vec<&RunStatus> = others.map(|other| &other.status).collect();
                     let before = Before::of(&run.status, &others, &metric.name);
+                    let draft = run.draft.clone();
+                    let keeper = InFile {
+                        file: self.place.secrets.clone(),
+                        namespace: rollout.key.namespace.clone(),
+                    };
                     tokio::spawn(async move {
-                        let started = clock::now();
-                        let none = Secrets::new();
-                        let outcome = match &provider {
-                            Provider::Compare(compare) => {
-                                asking
-                                    .tick(compare, &none, &subject, &before, started)
-                                    .await
+                        let measured = match draft {
+                            Some(draft) => {
+                                let question = Question {
+                                    draft: &draft,
+                                    metric: index,
+                                    subject: &subject,
+                                    before: Ok(before),
+                                };
+                                measure(&keeper, &asking, question).await
                             }
-                            other => asking.measure(other, &none, &subject, started).await,
-                        };
-                        let finished = clock::now();
-                        let measured = Measured {
-                            started,
-                            finished,
-                            outcome,
+                            None => Ok(plainly(&asking, &provider, &subject).await),
                         };
                         // Nobody is there to be told while local mode stops.
                         let _ = tell.send(Taken { asked, measured });
@@ -98,8 +102,9 @@ impl World {
         let run =
             record.and_then(|record| record.runs.iter_mut().find(|run| run.name == asked.run));
         let Some(run) = run else { return };
-        match &measured.outcome {
-            Ok(outcome) => {
+        let outcome = measured.as_ref().map(|measured| &measured.outcome);
+        match outcome {
+            Ok(Ok(outcome)) => {
                 tracing::debug!(
                     run = run.name,
                     metric = asked.metric,
@@ -107,7 +112,7 @@ impl World {
                     "measured"
                 );
             }
-            Err(error) => {
+            Ok(Err(error)) | Err(error) => {
                 tracing::warn!(
                     run = run.name,
                     metric = asked.metric,
@@ -116,13 +121,29 @@ impl World {
                 );
             }
         }
-        let now = measured.finished;
+        let now = clock::now();
         let before: Vec<String> = run.status.blind().collect();
-        run.record(asked.metric, measured);
+        match measured {
+            Ok(measured) => run.record(asked.metric, measured),
+            Err(why) => run.status.refuse(why, now),
+        }
         for notice in run.status.blind().filter(|now| !before.contains(now)) {
             tracing::warn!(run = run.name, notice, "notice");
         }
         // The next decision reads the verdict, so it is not left to the pass after it.
         run.assess(true, now);
+    }
+}
+
+/// Asks a provider that needs no Secrets.
+async fn plainly(asking: &Asking, provider: &Provider, subject: &Subject) -> Measured {
+    let started = clock::now();
+    let outcome = asking
+        .measure(provider, &Secrets::new(), subject, started)
+        .await;
+    Measured {
+        started,
+        finished: clock::now(),
+        outcome,
     }
 }

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use serin_core::analysis::LocalSecrets;
+
 use crate::local::desk;
 use crate::manifest::{self, Manifests};
 use crate::view::Stale;
@@ -20,6 +22,8 @@ pub(super) const GONE: Duration = Duration::from_secs(10);
 /// The manifests as text, and how long they have been so.
 #[derive(Debug)]
 pub(super) struct Source {
+    /// Where the manifests' analyses find Secrets.
+    secrets: LocalSecrets,
     /// What was read last.
     seen: Texts,
     /// Since when it reads so.
@@ -36,8 +40,9 @@ pub(super) struct Source {
 
 impl Source {
     /// Begins with files that are in force.
-    pub(super) fn of(files: Texts, now: Instant) -> Source {
+    pub(super) fn of(files: Texts, secrets: LocalSecrets, now: Instant) -> Source {
         Source {
+            secrets,
             seen: files.clone(),
             since: now,
             taken: files,
@@ -116,7 +121,7 @@ impl Source {
     }
 
     fn parse(&mut self, known: &[String], quiet: Duration) -> Option<Manifests> {
-        let parsed = match manifest::parse(&self.seen) {
+        let parsed = match manifest::parse(&self.seen, self.secrets) {
             Ok(parsed) if parsed.rollouts.is_empty() => {
                 Err("no Rollout is left, expected at least one in *.yaml or *.yml".to_string())
             }

@@ -57,7 +57,14 @@ fn secrets(address: &str) -> Secrets {
 async fn ask(address: &str) -> Result<Outcome, String> {
     let asking = asking();
     let provider = Provider::CloudWatch(query(Some("aws")));
-    asking.measure(&provider, &secrets(address), NOW).await
+    asking
+        .measure(
+            &provider,
+            &secrets(address),
+            &crate::provider::compare::Subject::default(),
+            NOW,
+        )
+        .await
 }
 
 /// What comes of the answer `body`.
@@ -195,7 +202,14 @@ async fn ask_by(variables: &[(&str, &str)]) -> Result<Outcome, String> {
     let provider = Provider::CloudWatch(query(None));
     let mut asking = asking();
     asking.aws = environment;
-    asking.measure(&provider, &Secrets::new(), NOW).await
+    asking
+        .measure(
+            &provider,
+            &Secrets::new(),
+            &crate::provider::compare::Subject::default(),
+            NOW,
+        )
+        .await
 }
 
 #[tokio::test]

@@ -38,7 +38,14 @@ async fn asked(query: &DatadogQuery, address: &str) -> Result<Outcome, String> {
     ];
     let provider = Provider::Datadog(query.clone());
     let secrets = secret("datadog", entries);
-    asking().measure(&provider, &secrets, NOW).await
+    asking()
+        .measure(
+            &provider,
+            &secrets,
+            &crate::provider::compare::Subject::default(),
+            NOW,
+        )
+        .await
 }
 
 /// What is measured of an answer, or the error without its address.
@@ -214,7 +221,14 @@ async fn no_error_tells_a_key() {
     assert!(why.contains("*****") && !why.contains("hunter"), "{why}");
     let secrets = secret("datadog", [("api-key", " "), ("app-key", "x")]);
     let provider = Provider::Datadog(v1());
-    let why = asking().measure(&provider, &secrets, NOW).await;
+    let why = asking()
+        .measure(
+            &provider,
+            &secrets,
+            &crate::provider::compare::Subject::default(),
+            NOW,
+        )
+        .await;
     assert_eq!(
         why,
         Err("Datadog at https://api.datadoghq.com: key api-key of Secret datadog is empty".into())

@@ -17,7 +17,14 @@ fn query(address: &str) -> GraphiteQuery {
 async fn ask(query: GraphiteQuery) -> Result<Outcome, String> {
     let asking = asking();
     let provider = Provider::Graphite(query);
-    asking.measure(&provider, &Secrets::new(), NOW).await
+    asking
+        .measure(
+            &provider,
+            &Secrets::new(),
+            &crate::provider::compare::Subject::default(),
+            NOW,
+        )
+        .await
 }
 
 /// What comes of the answer `body`.

@@ -26,7 +26,14 @@ fn secrets(address: &str) -> Secrets {
 async fn ask(secrets: &Secrets) -> Result<Outcome, String> {
     let asking = asking();
     let provider = Provider::Influxdb(query());
-    asking.measure(&provider, secrets, NOW).await
+    asking
+        .measure(
+            &provider,
+            secrets,
+            &crate::provider::compare::Subject::default(),
+            NOW,
+        )
+        .await
 }
 
 /// What comes of the answer `body`.

@@ -16,7 +16,14 @@ fn query() -> NewRelicQuery {
 async fn asked_by<const N: usize>(entries: [(&str, &str); N]) -> Result<Outcome, String> {
     let provider = Provider::NewRelic(query());
     let secrets = secret("newrelic", entries);
-    asking().measure(&provider, &secrets, NOW).await
+    asking()
+        .measure(
+            &provider,
+            &secrets,
+            &crate::provider::compare::Subject::default(),
+            NOW,
+        )
+        .await
 }
 
 async fn asked(address: &str) -> Result<Outcome, String> {

@@ -31,7 +31,14 @@ async fn asked(
         })),
     };
     let provider = Provider::Web(query);
-    asking.measure(&provider, &Secrets::new(), now).await
+    asking
+        .measure(
+            &provider,
+            &Secrets::new(),
+            &crate::provider::compare::Subject::default(),
+            now,
+        )
+        .await
 }
 
 fn sent(server: &Served) -> Vec<String> {

@@ -25,7 +25,14 @@ async fn asked(query: &WebQuery) -> Result<Outcome, String> {
 
 async fn asked_with(query: &WebQuery, secrets: &Secrets) -> Result<Outcome, String> {
     let provider = Provider::Web(query.clone());
-    asking().measure(&provider, secrets, NOW).await
+    asking()
+        .measure(
+            &provider,
+            secrets,
+            &crate::provider::compare::Subject::default(),
+            NOW,
+        )
+        .await
 }
 
 /// What is measured of an answer, or the error without its URL.

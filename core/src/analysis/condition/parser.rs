@@ -29,6 +29,34 @@ pub(super) enum Node {
     Let(String, Box<Node>, Box<Node>),
 }
 
+impl Node {
+    /// Whether this is so of the node, or of any in it.
+    pub(super) fn any(&self, is: &dyn Fn(&Node) -> bool) -> bool {
+        is(self) || self.inside().iter().any(|node| node.any(is))
+    }
+
+    fn inside(&self) -> Vec<&Node> {
+        match self {
+            Node::Literal(_) | Node::Name(_) | Node::Pointer(_) => Vec::new(),
+            Node::List(nodes) | Node::Call(_, nodes) => nodes.iter().collect(),
+            Node::Map(entries) => entries.iter().map(|(_, node)| node).collect(),
+            Node::Unary(_, node) => vec![node],
+            Node::Binary(_, left, right)
+            | Node::Index(left, right, _)
+            | Node::Let(_, left, right) => vec![left, right],
+            Node::Choice(nodes) => nodes.iter().collect(),
+            Node::Slice(base, from, to) => {
+                let bounds = [from, to].into_iter().flatten().map(|bound| &**bound);
+                [&**base].into_iter().chain(bounds).collect()
+            }
+            Node::Each(_, list, predicate, begin) => {
+                let begin = begin.iter().map(|begin| &**begin);
+                [&**list, &**predicate].into_iter().chain(begin).collect()
+            }
+        }
+    }
+}
+
 /// How often operators, calls and brackets may stand in each other or in a row: it bounds the
 /// stack that checking and evaluation need.
 const MOST_NODES: usize = 200;

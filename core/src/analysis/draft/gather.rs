@@ -16,9 +16,10 @@ pub(super) fn gather(
     context: ArgContext<'_>,
 ) -> Result<Draft, ResolveError> {
     let used = chosen(templates, &analysis.templates)?;
+    // The Rollout's own rules come first, so a template's for the same metric overrules them.
     let all = |list: fn(&Template) -> &Vec<Value>, own: &[Value]| {
         let of_templates = used.iter().flat_map(|template| list(template));
-        of_templates.chain(own).cloned().collect()
+        own.iter().chain(of_templates).cloned().collect()
     };
     Ok(Draft {
         args: argument_values(&used, analysis, context)?,
@@ -33,7 +34,7 @@ pub(super) fn gather(
 
 /// The templates referred to and those they refer to, each once: first those of the namespace,
 /// then those of the cluster. A template that refers to itself ends nothing and adds nothing.
-fn chosen<'a>(
+pub(in crate::analysis) fn chosen<'a>(
     templates: &'a [Template],
     refs: &[TemplateRef],
 ) -> Result<Vec<&'a Template>, ResolveError> {
@@ -69,10 +70,11 @@ fn argument_values(
     for declared in used.iter().flat_map(|template| &template.args) {
         let known = sources.entry(&declared.name).or_default();
         match (&known, &declared.source) {
-            (Some(known), Some(other)) if known != other => {
+            (Some(Source::Value(known)), Some(Source::Value(other))) if known != other => {
                 return Err(ResolveError::ArgumentTwice(declared.name.clone()));
             }
-            (_, None) => {}
+            // A value stays; of other sources the last counts.
+            (Some(Source::Value(_)), _) | (_, None) => {}
             (_, Some(source)) => *known = Some(source.clone()),
         }
     }
@@ -81,10 +83,9 @@ fn argument_values(
     let given = rollout_arguments(&Field::root("args", &written, &report));
     for argument in report.finish(Some(given))? {
         // What no template declares is dropped, as users of shared argument lists expect.
-        if let (Some(declared), Some(source)) =
-            (sources.get_mut(argument.name.as_str()), argument.source)
-        {
-            *declared = Some(source);
+        if let Some(declared) = sources.get_mut(argument.name.as_str()) {
+            let nothing = || Source::Value(String::new());
+            *declared = Some(argument.source.unwrap_or_else(nothing));
         }
     }
     let value = |(name, source): (&str, Option<Source>)| {

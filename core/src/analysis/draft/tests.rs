@@ -52,6 +52,9 @@ fn a_secret_is_filled_in_for_a_measurement_only() {
     let secrets = [(token(), "hunter2".to_string())].into();
     let provider = draft.provider(0, &secrets).unwrap();
     assert_eq!(header(&provider), "Bearer hunter2");
+    let local = |secrets| draft.spec_without_cluster(secrets);
+    assert_eq!(local(LocalSecrets::InFile).unwrap(), spec);
+    assert!(local(LocalSecrets::Nowhere).is_err());
 }
 
 #[test]
@@ -114,8 +117,11 @@ fn a_job_is_read_with_its_arguments_and_needs_a_cluster() {
     let container = &job.spec["template"]["spec"]["containers"][0];
     assert_eq!(container["args"], json!(["shop"]));
     assert_eq!(
-        draft.spec_without_cluster().unwrap_err().to_string(),
-        "metric \"m\": provider.job needs a cluster, expected prometheus"
+        draft
+            .spec_without_cluster(LocalSecrets::InFile)
+            .unwrap_err()
+            .to_string(),
+        "metric \"m\": a Job needs a cluster, expected another provider"
     );
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::analysis::metric::Provider;
-use crate::plan::TemplateRef;
+use crate::analysis::{ArgContext, Draft, LocalSecrets, Template};
+use crate::plan::{AnalysisRef, TemplateRef};
 use serde_json::{Value, json};
 
 fn template(kind: &str, name: &str, spec: Value) -> Template {
@@ -34,7 +35,9 @@ fn run(templates: &[Template], analysis: &AnalysisRef) -> Result<RunSpec, String
         stable_hash: "oldhash",
         rollout: &rollout,
     };
-    resolve(templates, analysis, &context).map_err(|why| why.to_string())
+    let draft = Draft::draw_up(templates, analysis, &context);
+    let spec = draft.and_then(|draft| draft.spec_without_cluster(LocalSecrets::Nowhere));
+    spec.map_err(|why| why.to_string())
 }
 
 fn query(spec: &RunSpec, index: usize) -> &str {
@@ -88,11 +91,14 @@ fn limits_are_filled_in_and_checked_again() {
     );
     assert_eq!(found.endless(), None);
     let mut analysis = refs(&["t"]);
-    analysis.args = vec![json!({"name": "count", "value": "many"})];
+    analysis.args = vec![json!({"name": "count", "value": "-1"})];
     assert_eq!(
         run(&templates, &analysis).unwrap_err(),
-        "metrics[m].count: is \"many\", expected a whole number from 0, as such or as text"
+        "metrics[m].count: is \"-1\", expected a whole number from 0, as such or as text"
     );
+    analysis.args = vec![json!({"name": "count", "value": "many"})];
+    let found = run(&templates, &analysis).unwrap();
+    assert_eq!(found.metrics[0].count, None, "no number counts as 0");
 }
 
 #[test]
@@ -181,8 +187,8 @@ fn a_run_that_cannot_begin_says_why() {
         ),
         (
             refs(&["secret"]),
-            "args.x takes its value from key prom of Secret tokens, which local \
-            mode cannot read (give it a value in the Rollout's args)",
+            "args.x takes its value from key prom of Secret tokens, and local mode reads Secrets \
+            from a file: serin local --secrets FILE (or give it a value in the Rollout's args)",
         ),
         (
             refs(&["one", "two"]),
@@ -235,4 +241,82 @@ fn a_metric_with_only_an_interval_never_ends_by_itself() {
     )];
     let spec = run(&templates, &refs(&["t"])).unwrap();
     assert_eq!(spec.endless().map(|metric| metric.name.as_str()), Some("m"));
+}
+
+#[test]
+fn a_templates_rules_come_after_the_rollouts_own_and_overrule_them() {
+    let rules = json!([{"metricName": "m", "limit": 3}]);
+    let spec = json!({"metrics": [metric("m", "up")], "measurementRetention": rules});
+    let templates = [namespaced("t", spec)];
+    let mut analysis = refs(&["t"]);
+    analysis.measurement_retention = vec![json!({"metricName": ".*", "limit": 5})];
+    assert_eq!(run(&templates, &analysis).unwrap().metrics[0].retention, 3);
+    analysis.measurement_retention = vec![json!({"metricName": "x", "limit": 5})];
+    assert_eq!(
+        run(&templates, &analysis).unwrap_err(),
+        "measurementRetention[0]: Rule didn't match any metric name(s)"
+    );
+}
+
+#[test]
+fn of_arguments_of_one_name_a_value_stays_and_the_rollout_overrides() {
+    let by_field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
+    let declaring = |name: &str, mut argument: Value| {
+        argument["name"] = json!("x");
+        namespaced(
+            name,
+            json!({"args": [argument], "metrics": [metric(name, "={{args.x}}")]}),
+        )
+    };
+    let templates = [
+        declaring("none", json!({})),
+        declaring("value", json!({"value": "v"})),
+        declaring("same", json!({"value": "v"})),
+        declaring("name", json!({"valueFrom": by_field("metadata.name")})),
+        declaring(
+            "label",
+            json!({"valueFrom": by_field("metadata.labels['app']")}),
+        ),
+        declaring(
+            "absent",
+            json!({"valueFrom": by_field("metadata.labels['no']")}),
+        ),
+    ];
+    let found = |names: &[&str], args: &[Value]| {
+        let mut analysis = refs(names);
+        analysis.args = args.to_vec();
+        query(&run(&templates, &analysis).unwrap(), 0).to_string()
+    };
+    assert_eq!(found(&["none", "value", "same"], &[]), "=v");
+    assert_eq!(found(&["value", "name"], &[]), "=v");
+    assert_eq!(found(&["name", "value", "none"], &[]), "=v");
+    assert_eq!(found(&["name", "label"], &[]), "=shop");
+    assert_eq!(found(&["absent"], &[]), "=", "as in the downward API");
+    let given = json!({"name": "x", "value": "given"});
+    assert_eq!(found(&["value", "name"], &[given]), "=given");
+    assert_eq!(
+        found(&["value"], &[json!({"name": "x"})]),
+        "=",
+        "none given is an empty text"
+    );
+}
+
+#[test]
+fn a_runs_message_begins_as_argos_does() {
+    let unfilled = ResolveError::Unfilled {
+        metric: "m".into(),
+        why: "failed to resolve {{args.x}}".into(),
+    };
+    assert_eq!(
+        unfilled.message(),
+        "Unable to resolve metric arguments: metric \"m\": failed to resolve {{args.x}}"
+    );
+    let rule = ResolveError::RuleForNothing {
+        list: "dryRun",
+        index: 0,
+    };
+    assert_eq!(
+        rule.message(),
+        "Analysis spec invalid: dryRun[0]: Rule didn't match any metric name(s)"
+    );
 }

@@ -363,7 +363,12 @@ fn a_watched_metric_never_decides() {
         ..RunSummary::default()
     };
     assert_eq!(run.status.dry_run_summary, Some(watched));
-    assert!(run.status.result("watched").unwrap().dry_run);
+    let result = run.status.result("watched").unwrap();
+    assert!(result.dry_run);
+    assert_eq!(
+        result.message,
+        "Metric assessed Failed due to failed (1) > failureLimit (0)"
+    );
 }
 
 #[test]
@@ -375,6 +380,91 @@ fn terminating_makes_good_what_was_not_bad() {
     unmeasured.assess(true);
     assert_eq!(unmeasured.end(), (RunPhase::Successful, "Run Terminated"));
     assert_eq!(unmeasured.status.completed_at, Some(Timestamp(1000)));
+    let mut unsure = one("fs", |metric| {
+        (metric.consecutive_success_limit, metric.failure_limit) = (2, Some(1));
+        (metric.count, metric.interval) = (Some(2), None);
+    });
+    assert_eq!(unsure.end(), (RunPhase::Inconclusive, ""));
+    (unsure.status.phase, unsure.status.completed_at) = (RunPhase::Running, None);
+    unsure.assess(true);
+    assert_eq!(unsure.end(), (RunPhase::Inconclusive, "Run Terminated"));
+}
+
+#[test]
+fn a_verdict_stays_and_what_is_exceeded_comes_before_the_count() {
+    use RunPhase::{Error, Failed, Inconclusive, Pending, Running, Successful};
+    let rate = metric("rate", |metric| (judged(metric), metric.count = Some(1)).0);
+    let result = |change: fn(&mut MetricResult)| {
+        let mut result = MetricResult {
+            measurements: vec![Measurement {
+                phase: Successful,
+                finished_at: Some(Timestamp(1)),
+                ..Measurement::default()
+            }],
+            ..MetricResult::default()
+        };
+        change(&mut result);
+        result
+    };
+    let of = |terminating: bool, change: fn(&mut MetricResult)| {
+        assess_metric(&rate, &result(change), terminating)
+    };
+    assert_eq!(of(false, |r| r.measurements.clear()), Pending);
+    assert_eq!(of(true, |r| r.measurements.clear()), Successful);
+    assert_eq!(of(true, |r| r.measurements[0].phase = Running), Running);
+    assert_eq!(of(false, |r| r.phase = Failed), Failed);
+    assert_eq!(of(false, |_| ()), Running);
+    assert_eq!(of(true, |_| ()), Successful);
+    assert_eq!(of(false, |r| r.count = 1), Successful);
+    assert_eq!(of(true, |r| (r.count, r.failed) = (1, 1)), Failed);
+    // Of several the gravest for a metric, which is not the order of a run's metrics.
+    assert_eq!(
+        of(false, |r| (r.failed, r.inconclusive) = (1, 1)),
+        Inconclusive
+    );
+    assert_eq!(
+        of(false, |r| (r.failed, r.inconclusive, r.consecutive_error) =
+            (1, 1, 5)),
+        Error
+    );
+}
+
+#[test]
+fn counters_start_anew_as_argos_do() {
+    let of = |letters: &str| {
+        let run = one(letters, |metric| {
+            (metric.failure_limit, metric.inconclusive_limit) = (Some(9), 9);
+        });
+        let result = run.status.result("rate").unwrap();
+        (
+            result.count,
+            result.error,
+            result.consecutive_error,
+            result.consecutive_success,
+        )
+    };
+    assert_eq!(of("ss"), (2, 0, 0, 2));
+    assert_eq!(of("see"), (1, 2, 2, 0));
+    assert_eq!(of("eef"), (1, 2, 0, 0));
+    assert_eq!(of("ssi"), (3, 0, 0, 0));
+    assert_eq!(of("esses"), (3, 2, 0, 1));
+}
+
+#[test]
+fn a_run_that_is_refused_keeps_what_was_measured() {
+    let mut run = one("s", |_| ());
+    run.now = Timestamp(3000);
+    run.status.refuse("no token", run.now);
+    assert_eq!(run.end(), (RunPhase::Error, "no token"));
+    assert_eq!(run.status.started_at, Some(Timestamp(1000)));
+    assert_eq!(run.status.completed_at, Some(Timestamp(3000)));
+    assert_eq!(run.status.result("rate").unwrap().count, 1);
+    run.status.refuse("again", Timestamp(4000));
+    assert_eq!(
+        run.end(),
+        (RunPhase::Error, "no token"),
+        "an ended run stays"
+    );
 }
 
 #[test]

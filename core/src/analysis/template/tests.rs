@@ -128,9 +128,12 @@ fn rules_of_validation_are_argos() {
         ""
     );
     assert_eq!(limits(json!({"count": 0})), "");
+    assert_eq!(limits(json!({"failureLimit": "three"})), "");
     for bad in [
-        json!({"count": "three"}),
         json!({"count": -1}),
+        json!({"count": "-1"}),
+        json!({"count": 1.5}),
+        json!({"count": "99999999999"}),
         json!({"interval": "soon"}),
         json!({"interval": "0s"}),
         json!({"initialDelay": "-1s"}),
@@ -150,6 +153,35 @@ fn rules_of_validation_are_argos() {
     ] {
         assert_ne!(limits(bad.clone()), "", "{bad}");
     }
+}
+
+#[test]
+fn what_is_not_written_has_argos_defaults() {
+    let read = |more: Value| {
+        let report = crate::field::Report::default();
+        let fields = prometheus(more);
+        Metric::read(&Field::root("", &fields, &report), Args::Open).unwrap()
+    };
+    let metric = read(json!({}));
+    assert_eq!(metric.effective_count(), Some(1));
+    assert_eq!(metric.initial_delay, std::time::Duration::ZERO);
+    assert_eq!(metric.failure_limit, Some(0));
+    assert_eq!(metric.inconclusive_limit, 0);
+    assert_eq!(metric.consecutive_error_limit, 4);
+    assert_eq!(metric.consecutive_success_limit, 0);
+    assert_eq!(metric.retention, 10);
+    let counts = |more: Value| read(more).effective_count();
+    assert_eq!(counts(json!({"interval": "5s"})), None);
+    assert_eq!(counts(json!({"count": 0})), Some(1));
+    assert_eq!(counts(json!({"count": 0, "interval": "5s"})), None);
+    assert_eq!(counts(json!({"count": "3", "interval": "5s"})), Some(3));
+    assert_eq!(read(json!({"failureLimit": "x"})).failure_limit, Some(0));
+    assert_eq!(
+        read(json!({"consecutiveErrorLimit": "x"})).consecutive_error_limit,
+        0
+    );
+    let disabled = read(json!({"failureLimit": "-1", "consecutiveSuccessLimit": 1}));
+    assert_eq!(disabled.failure_limit, None);
 }
 
 #[test]

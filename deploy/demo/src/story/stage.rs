@@ -223,6 +223,7 @@ fn with_first(first: &Path) -> anyhow::Result<std::ffi::OsString> {
 mod tests {
     use super::*;
     use crate::story::{bad, good};
+    use serin_core::analysis::LocalSecrets;
 
     #[test]
     fn every_version_of_the_manifests_is_taken_without_a_notice() {
@@ -230,7 +231,7 @@ mod tests {
         for edits in [&[], good::EDITS, bad::EDITS] {
             let shop = files.iter_mut().find(|(name, _)| name == SHOP).unwrap();
             shop.1 = edit(&shop.1, edits).unwrap().text;
-            let manifests = serin::manifest::parse(&files).unwrap();
+            let manifests = serin::manifest::parse(&files, LocalSecrets::Nowhere).unwrap();
             let names: Vec<&str> = manifests
                 .rollouts
                 .iter()

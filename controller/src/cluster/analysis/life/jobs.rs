@@ -11,7 +11,8 @@ use super::Life;
 use super::news::News;
 use crate::clock;
 use crate::cluster::analysis::job::{self, JobRef, Verdict};
-use crate::cluster::analysis::measure;
+use crate::cluster::analysis::secrets::InNamespace;
+use crate::measure::{self, Hindered};
 use crate::provider::hide::cut_out;
 
 /// A Job under way: its metric, and where it is if the status says it.
@@ -51,12 +52,15 @@ impl Life {
                     let found_by = job.metadata();
                     analysis::begin(&self.spec, &mut self.status, metric, now, found_by);
                 }
-                Err(why) => {
-                    let news = News::Measured(Measured {
-                        started: now,
-                        finished: clock::now(),
-                        outcome: Err(why),
-                    });
+                Err(hindered) => {
+                    let news = match hindered {
+                        Hindered::Unresolved(why) => News::Unresolved(why),
+                        Hindered::Unfit(why) => News::Measured(Measured {
+                            started: now,
+                            finished: clock::now(),
+                            outcome: Err(why),
+                        }),
+                    };
                     news.tell(&self.stored.object.name_any(), metric);
                     news.record(&self.spec, &mut self.status, metric);
                 }
@@ -65,12 +69,15 @@ impl Life {
         any
     }
 
-    async fn start_job(&self, metric: usize, name: &str) -> Result<JobRef, String> {
+    async fn start_job(&self, metric: usize, name: &str) -> Result<JobRef, Hindered> {
         let namespace = self.namespace();
-        let (provider, secrets) =
-            measure::provider(&self.context, &namespace, &self.draft, metric).await?;
+        let keeper = InNamespace {
+            client: &self.context.client,
+            namespace: &namespace,
+        };
+        let (provider, secrets) = measure::provider(&keeper, &self.draft, metric).await?;
         let Provider::Job(template) = provider else {
-            return Err("only a Job is started".to_string());
+            return Err(Hindered::Unfit("only a Job is started".to_string()));
         };
         let (run, uid) = (&self.stored.object.name_any(), self.stored.object.uid());
         let before = self.status.result(name);
@@ -83,7 +90,7 @@ impl Life {
         };
         let job = job::object(&of, &template);
         let started = job::start(&self.context.client, &job).await;
-        started.map_err(|why| cut_out(&why, &secrets))
+        started.map_err(|why| Hindered::Unfit(cut_out(&why, &secrets)))
     }
 
     /// Waits for the end of each Job under way that is not waited for already.

@@ -1,11 +1,14 @@
 //! What comes back of a measurement, and asking for it.
 
+use serin_core::analysis::ticking::Before;
 use serin_core::analysis::{self, Ended, Measured, Provider, RunSpec, RunStatus};
 use serin_core::time::Timestamp;
 
 use super::Life;
 use crate::clock;
-use crate::cluster::analysis::measure::{self, Question};
+use crate::cluster::analysis::earlier::{before, subject};
+use crate::cluster::analysis::secrets::InNamespace;
+use crate::measure::{Question, measure};
 
 /// What came back.
 pub(super) enum News {
@@ -13,6 +16,8 @@ pub(super) enum News {
     Measured(Measured),
     /// What was under way has ended.
     Ended(Ended),
+    /// An argument has no value, which ends the run.
+    Unresolved(String),
 }
 
 impl News {
@@ -31,6 +36,7 @@ impl News {
         match self {
             News::Measured(measured) => analysis::record(spec, status, metric, measured),
             News::Ended(ended) => analysis::finish(spec, status, metric, ended),
+            News::Unresolved(why) => status.refuse(why, clock::now()),
         }
     }
 
@@ -47,6 +53,7 @@ impl News {
             News::Ended(Ended { phase, message, .. }) => {
                 tracing::debug!(run, metric, ?phase, message, "measured");
             }
+            News::Unresolved(error) => tracing::warn!(run, metric, error, "cannot measure"),
         }
     }
 }
@@ -64,16 +71,27 @@ impl Life {
                 continue;
             }
             let context = self.context.clone();
-            let question = Question {
-                run: self.stored.object.clone(),
-                status: self.status.clone(),
-                draft: self.draft.clone(),
-                metric,
-                name: known.name.clone(),
-            };
+            let (ticks, name) = (known.provider.ticks(), known.name.clone());
+            let (run, status) = (self.stored.object.clone(), self.status.clone());
+            let (draft, subject) = (self.draft.clone(), subject(&run, &status));
             let task = self.waiting.spawn(async move {
-                let measured = measure::ask(&context, &question).await;
-                (metric, News::Measured(measured))
+                let keeper = InNamespace {
+                    client: &context.client,
+                    namespace: &subject.namespace,
+                };
+                let before = match ticks {
+                    true => before(&context.client, &run, &status, &name).await,
+                    false => Ok(Before::default()),
+                };
+                let question = Question {
+                    draft: &draft,
+                    metric,
+                    subject: &subject,
+                    before,
+                };
+                let measured = measure(&keeper, &context.asking, question).await;
+                let news = measured.map_or_else(News::Unresolved, News::Measured);
+                (metric, news)
             });
             self.waited_for.insert(metric, task);
         }

@@ -78,7 +78,7 @@ impl Watched {
     fn of(names: &[&str]) -> Watched {
         let begin = Instant::now();
         Watched {
-            source: Source::of(files(names), begin),
+            source: Source::of(files(names), LocalSecrets::Nowhere, begin),
             known: names.iter().map(|name| format!("default/{name}")).collect(),
             begin,
         }

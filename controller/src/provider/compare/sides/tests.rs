@@ -16,6 +16,7 @@ fn filter() -> Sides {
         rollout: Some("shop".into()),
         namespace: "web".into(),
         revision: Some("two".into()),
+        ..Subject::default()
     };
     Sides::of(&counters, &subject).unwrap()
 }
