@@ -13,7 +13,7 @@ ARGO_ROLLOUTS_VERSION := 1.10.2
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-cluster rust check test cluster demo demo-cluster bench bench-controller manifests clean
+.PHONY: help setup setup-cluster rust check test cluster demo demo-cluster bench bench-controller bench-judge manifests clean
 
 # A plain `cargo` command means the default members: all but the crates that are wasm only.
 WASM := --target wasm32-unknown-unknown -p serin-filter -p serin-noop-filter
@@ -74,6 +74,11 @@ bench-controller: setup setup-cluster ## 300 Rollouts updated at once, beside Ar
 	cargo build --locked --release -p serin
 	cargo run --locked --quiet -p serin-tests --bin bench_controller -- $(ROLLOUTS) \
 		"$${CARGO_TARGET_DIR:-target}/release/serin"
+
+# RELEASES changes how many there are of each kind.
+RELEASES ?= 20000
+bench-judge: rust ## The judge beside Argo Rollouts' and Flagger's rules on simulated releases (2 minutes)
+	cargo run --locked --release --quiet -p serin-bench-judge -- $(RELEASES)
 
 manifests: ## Write what is generated from the types: deploy/crds.yaml
 	cargo run --locked --quiet -p serin --bin serin -- crd > deploy/crds.yaml.new

@@ -8,15 +8,19 @@
 //! with probability alpha at most, however often it is looked at.
 
 pub mod absolute;
+pub mod baseline;
 pub mod burn;
+mod burst;
 pub mod calibrate;
 pub mod count;
 pub mod evidence;
+pub mod flagger;
 pub mod forecast;
 pub mod latency;
 pub mod parameters;
 pub mod recent;
 pub mod state;
+pub mod threshold;
 pub mod trip;
 pub mod verdict;
 

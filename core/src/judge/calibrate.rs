@@ -33,34 +33,93 @@ pub enum Source {
 
 /// So many ticks with errors are needed.
 const TICKS: u64 = 20;
-/// And so many errors.
-const BAD: u64 = 100;
+/// And the variance has to be known this well: as its default is large.
+const PRECISION: f64 = DISPERSION * DISPERSION;
+/// Bursts last: a minute is followed by one like it. Blocks of so many ticks show what that adds, 16
+/// of 15 s are four minutes; longer ones are too few in an hour.
+const BLOCKS: [usize; 4] = [2, 4, 8, 16];
+/// The variance counts so many times: an hour shows few of the worst bursts, and the canary's may be
+/// its first.
+const MARGIN: f64 = 2.0;
 /// What is measured is kept within these: less is never sure, more leaves nothing to judge by.
-const BOUNDS: (f64, f64) = (0.2, 1.5);
+const BOUNDS: (f64, f64) = (0.2, 3.0);
 
 /// Measures it on ticks that hold one half of stable as the canary and the other as stable; none if
 /// they have too few errors.
 ///
 /// The variance of one half's share of `m` errors is `m q (1-q) (1 + (m-1) q (1-q) eta^2)`, which is
-/// solved for eta over all ticks.
+/// solved for eta over all ticks; and over blocks of them, where bursts that last add up. What blocks
+/// show counts only beyond what chance alone would.
 pub fn measure(halves: &[Pair]) -> Option<Dispersion> {
-    let (mut excess, mut weight, mut ticks, mut all) = (0.0, 0.0, 0, 0);
-    for Pair { canary, stable } in halves {
-        let bad = canary.bad + stable.bad;
-        if canary.requests == 0 || stable.requests == 0 || bad < 2 {
-            continue;
+    let residuals: Vec<Residual> = halves.iter().map(Residual::of).collect();
+    let weight: f64 = residuals.iter().map(|one| one.weight).sum();
+    let (ticks, bad) = residuals
+        .iter()
+        .filter(|one| one.bad > 0)
+        .fold((0, 0), |(ticks, bad), one| (ticks + 1, bad + one.bad));
+    let single = Variance::of(&residuals, 1, weight);
+    // Not a number where no tick has two errors.
+    let precise = single.chance <= PRECISION;
+    let most = BLOCKS
+        .map(|length| Variance::of(&residuals, length, weight))
+        .iter()
+        .map(|block| block.value - block.chance)
+        .fold(single.value, f64::max);
+    (ticks >= TICKS && precise).then(|| Dispersion {
+        value: (MARGIN * most).max(0.0).sqrt().clamp(BOUNDS.0, BOUNDS.1),
+        from: Source::Stable { ticks, bad },
+    })
+}
+
+/// How far one half's errors of a tick are from its share of them.
+#[derive(Clone, Copy, Default)]
+struct Residual {
+    bad: u64,
+    off: f64,
+    /// What chance makes of the square of that.
+    variance: f64,
+    /// What a dispersion of 1 would add to it.
+    weight: f64,
+}
+
+impl Residual {
+    fn of(halves: &Pair) -> Residual {
+        let Pair { canary, stable } = halves;
+        if canary.requests == 0 || stable.requests == 0 {
+            return Residual::default();
         }
         let share = number(canary.requests) / (number(canary.requests) + number(stable.requests));
-        let (m, of_one) = (number(bad), share * (1.0 - share));
-        excess += (number(canary.bad) - m * share).powi(2) - m * of_one;
-        weight += m * (m - 1.0) * of_one.powi(2);
-        ticks += 1;
-        all += bad;
+        let (bad, of_one) = (canary.bad + stable.bad, share * (1.0 - share));
+        let m = number(bad);
+        Residual {
+            bad,
+            off: number(canary.bad) - m * share,
+            variance: m * of_one,
+            weight: m * (m - 1.0).max(0.0) * of_one.powi(2),
+        }
     }
-    (ticks >= TICKS && all >= BAD).then(|| Dispersion {
-        value: (excess / weight).max(0.0).sqrt().clamp(BOUNDS.0, BOUNDS.1),
-        from: Source::Stable { ticks, bad: all },
-    })
+}
+
+/// The square of the dispersion, and its standard error if there were none.
+struct Variance {
+    value: f64,
+    chance: f64,
+}
+
+impl Variance {
+    fn of(residuals: &[Residual], length: usize, weight: f64) -> Variance {
+        let (mut excess, mut square) = (0.0, 0.0);
+        for block in residuals.chunks(length) {
+            let off: f64 = block.iter().map(|one| one.off).sum();
+            let variance: f64 = block.iter().map(|one| one.variance).sum();
+            excess += off * off - variance;
+            square += 2.0 * variance * variance;
+        }
+        Variance {
+            value: excess / weight,
+            chance: square.sqrt() / weight,
+        }
+    }
 }
 
 impl Dispersion {

@@ -54,13 +54,7 @@ impl Pair {
     /// canary's are, 1 if none are.
     pub fn ratio(self) -> f64 {
         match (self.canary.share(), self.stable.share()) {
-            (0.0, _) => {
-                if self.stable.bad == 0 {
-                    1.0
-                } else {
-                    0.0
-                }
-            }
+            (0.0, 0.0) => 1.0,
             (_, 0.0) => f64::INFINITY,
             (canary, stable) => canary / stable,
         }

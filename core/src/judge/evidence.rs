@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::burst::Bad;
 use super::count::{Pair, number};
 
 /// A hypothesis and its alternatives, as ratios of the canary's share of bad requests to stable's.
@@ -16,6 +17,9 @@ pub struct Rule<'a> {
     /// The standard deviation, from tick to tick, of the logarithm of two equal versions' ratio: real
     /// errors come in bursts. 0: they do not.
     pub dispersion: f64,
+    /// Whether a tick adds no more either than if that ratio had a beta distribution, whose tails are
+    /// heavy as those of bursts.
+    pub tails: bool,
 }
 
 /// The alternatives of "the canary fails more often".
@@ -32,24 +36,16 @@ impl Evidence {
     /// Takes in a tick. One in which nothing was bad, or only one version was asked, tells nothing.
     pub fn take(&mut self, tick: Pair, rule: &Rule<'_>) {
         self.0.resize(rule.alternatives.len(), 0.0);
-        let Pair { canary, stable } = tick;
-        let (bad_canary, bad_stable) = (number(canary.bad), number(stable.bad));
-        let bad = bad_canary + bad_stable;
-        if canary.requests == 0 || stable.requests == 0 || bad == 0.0 {
+        let Some(bad) = Bad::of(tick) else {
             return;
-        }
-        // The share of the canary's among all bad ones, if the ratio is as said.
-        let odds = number(canary.requests) / number(stable.requests);
-        let share = |ratio: f64| odds * ratio / (odds * ratio + 1.0);
-        let null = share(rule.null);
-        // In bursts a tick tells less the more it counts: the variance of the canary's share grows by
-        // this factor, and the tick's weight falls by it.
-        let bursts = 1.0 + (bad - 1.0) * null * (1.0 - null) * rule.dispersion.powi(2);
+        };
+        let null = bad.share(rule.null);
+        let tails = rule.tails && rule.dispersion > 0.0;
+        let beta = tails.then(|| bad.beta(null, rule.dispersion));
         for (sum, ratio) in self.0.iter_mut().zip(rule.alternatives) {
-            let other = share(*ratio);
-            let canary = bad_canary * (other / null).ln();
-            let stable = bad_stable * ((1.0 - other) / (1.0 - null)).ln();
-            let more = (canary + stable) / bursts;
+            let other = bad.share(*ratio);
+            let tempered = bad.tempered(null, other, rule.dispersion);
+            let more = beta.map_or(tempered, |beta| tempered.min(beta.of(other)));
             *sum += rule.cap.map_or(more, |cap| more.min(cap));
         }
     }

@@ -49,6 +49,7 @@ impl Latency {
             alternatives: &SLOWER,
             cap: cap(components, alpha, ticks),
             dispersion,
+            tails: true,
         };
         for test in &mut self.tests {
             let counted = tick.iter().find(|one| one.bound == test.bound);
@@ -78,13 +79,13 @@ impl Latency {
         ln_mean(&each)
     }
 
-    /// The bound that tells most, with what was counted there.
-    pub(super) fn worst(&self) -> Option<Boundary> {
-        let by_evidence = |one: &&Test, other: &&Test| {
-            let (one, other) = (one.evidence.ln(), other.evidence.ln());
-            one.total_cmp(&other)
-        };
-        let worst = self.tests.iter().max_by(by_evidence)?;
+    /// The bound that tells most of those whose logarithm and count are as wanted, with what was
+    /// counted there. The one that tells most of all may lie where a difference is sure and small.
+    pub(super) fn worst(&self, wanted: impl Fn(f64, Pair) -> bool) -> Option<Boundary> {
+        let told = self.tests.iter().map(|test| (test.evidence.ln(), test));
+        let (_, worst) = told
+            .filter(|(ln, test)| wanted(*ln, test.slower))
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))?;
         Some(Boundary {
             bound: worst.bound,
             slower: worst.slower,

@@ -116,12 +116,15 @@ impl State {
             alternatives: &WORSE,
             cap: cap(WORSE.len(), alpha, ticks),
             dispersion,
+            tails: true,
         };
         let same = Rule {
             null: parameters.promotion.ratio,
             alternatives: &[1.0],
             cap: None,
             dispersion,
+            // A canary that a burst of stable's lets on is still watched for being worse.
+            tails: false,
         };
         self.worse.take(tick.errors, &worse);
         self.same.take(tick.errors, &same);
@@ -147,8 +150,8 @@ impl State {
             return Some(Reason::FailsMore { counted, odds });
         }
         let (latency, allowed) = (self.latency.as_ref()?, parameters.latency.as_ref()?);
-        let at = latency.worst()?;
-        (latency.ln() >= enough && matters(at.slower, &allowed.practical)).then(|| {
+        let at = latency.worst(|ln, slower| ln >= enough && matters(slower, &allowed.practical))?;
+        (latency.ln() >= enough).then(|| {
             let odds = self.most_slow.exp();
             Reason::Slower { at, odds }
         })
@@ -205,7 +208,7 @@ impl State {
         }
         let slow = slow.filter(|slow| *slow > SUSPECT.ln())?;
         Some(Reason::SuspectSlow {
-            at: self.latency.as_ref()?.worst()?,
+            at: self.latency.as_ref()?.worst(|_, _| true)?,
             odds: slow.exp(),
         })
     }

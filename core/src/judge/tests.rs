@@ -6,8 +6,10 @@ use super::evidence::{Rule, SLOWER, WORSE, cap};
 use super::*;
 use crate::time::Timestamp;
 
+mod baselines;
 mod forecast;
 mod guards;
+mod promise;
 mod sentences;
 
 /// Ticks as the vectors write them: the canary's requests and bad ones, stable's.
@@ -75,6 +77,7 @@ fn evidence_is_that_of_the_vectors() {
             alternatives: &WORSE,
             cap: cap(WORSE.len(), case.alpha, case.cap_ticks),
             dispersion: case.eta,
+            tails: false,
         };
         let mut evidence = Evidence::default();
         for (written, expected) in case.ticks.iter().zip(&case.ln_e) {
@@ -104,6 +107,7 @@ fn single_ticks_are_those_of_the_reference() {
                 alternatives: &WORSE,
                 cap: None,
                 dispersion: 0.0,
+                tails: false,
             },
         );
         assert!((evidence.ln() - expected).abs() < 1e-4, "{written:?}");
@@ -225,6 +229,37 @@ fn latency_finds_a_twofold_slowdown_and_a_stuck_one_in_a_hundred() {
 }
 
 #[test]
+fn a_slowdown_that_matters_is_found_where_a_smaller_one_is_surer() {
+    let parameters = Parameters {
+        dispersion: Some(0.2),
+        ..Parameters::default()
+    };
+    let known = [(50.0, 5_000), (250.0, 10)].map(|(bound, slow)| (bound, Count::new(10_000, slow)));
+    let mut state = State::begin(&parameters, Timestamp(0), None, &known);
+    // Four times as often beyond 250 ms, which is 0.3 % more of all and never matters.
+    let slower = [
+        (50.0, [1_000, 640, 9_000, 4_500]),
+        (250.0, [1_000, 4, 9_000, 9]),
+    ];
+    let latency = slower.map(|(bound, written)| Boundary {
+        bound,
+        slower: pair(written),
+    });
+    let mut verdicts = (1..60).map(|number| {
+        let tick = Tick {
+            latency: latency.to_vec(),
+            ..tick(number * 15, [1_000, 0, 9_000, 0])
+        };
+        state.take(&parameters, &tick)
+    });
+    let found = verdicts.find_map(|verdict| match verdict {
+        Verdict::RollBack(Reason::Slower { at, .. }) => Some(at.bound),
+        _ => None,
+    });
+    assert_eq!(found, Some(50.0));
+}
+
+#[test]
 fn bounds_are_few_and_the_first_beyond_all_is_among_them() {
     let stable: Vec<(f64, Count)> = [
         (1.0, 1000),
@@ -258,7 +293,24 @@ fn dispersion_is_measured_on_stable_itself_if_it_has_errors_enough() {
         })
         .collect();
     let measured = calibrate::measure(&bursts).unwrap();
-    assert!((1.0..1.4).contains(&measured.value), "{measured}");
+    // Each tick's share of 0.8 or 0.2 is a ratio of 4: 1.18, and its variance doubled.
+    assert!((1.5..1.8).contains(&measured.value), "{measured}");
+    let long: Vec<Pair> = (0..240)
+        .map(|n| {
+            if n / 8 % 2 == 0 {
+                pair([700, 12, 700, 8])
+            } else {
+                pair([700, 8, 700, 12])
+            }
+        })
+        .collect();
+    let measured = calibrate::measure(&long).unwrap();
+    assert!(
+        measured.value > 0.5,
+        "minutes that lean to one side: {measured}"
+    );
+    let few: Vec<Pair> = (0..240).map(|n| pair([75, n % 2, 75, 0])).collect();
+    assert_eq!(calibrate::measure(&few), None);
     assert_eq!(calibrate::measure(&even[..10]), None);
     assert_eq!(Dispersion::choose(None, None).value, 0.5);
     assert_eq!(Dispersion::choose(Some(0.7), Some(measured)).value, 0.7);
