@@ -53,7 +53,7 @@ cluster: setup setup-cluster ## The tests' cluster with a shell in it; it ends w
 	cargo build --locked
 	cargo run --locked --quiet -p serin-tests --bin cluster -- $(COMMAND)
 
-demo: setup ## A good and a bad release on this machine (KEEP=1 leaves it running)
+demo: setup ## A good release and two bad ones on this machine (KEEP=1 leaves it running)
 	cargo build --locked --release -p serin -p serin-demo
 	cargo run --locked --release --quiet -p serin-demo --bin demo
 

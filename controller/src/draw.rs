@@ -170,19 +170,24 @@ fn images(view: &RolloutView, paint: Paint) -> Vec<String> {
 }
 
 /// Lays cells out in columns, two spaces apart. A cell is its text and how it is painted; the
-/// width is the text's alone, by the width that a terminal gives each character.
+/// width is the text's alone, by the width that a terminal gives each character. The last cell of a
+/// row has nothing behind it, so it may be a sentence and makes no column wider.
 fn columns(rows: &[Vec<Cell>]) -> String {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let last = |row: &[Cell]| row.iter().rposition(|cell| !cell.text.is_empty());
     let widths: Vec<usize> = (0..count)
         .map(|i| {
-            let column = rows.iter().filter_map(|row| row.get(i));
+            let followed = rows
+                .iter()
+                .filter(|row| last(row).is_some_and(|last| i < last));
+            let column = followed.filter_map(|row| row.get(i));
             column.map(|cell| cell.text.width()).max().unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
-        let last = row.iter().rposition(|cell| !cell.text.is_empty());
+        let last = last(row);
         for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
             line.push_str(&cell.painted);
             if last.is_some_and(|last| i < last) {

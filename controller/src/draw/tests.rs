@@ -129,6 +129,31 @@ fn a_run_outlives_its_replica_set() {
 }
 
 #[test]
+fn a_run_under_way_says_how_it_stands() {
+    let mut view = waiting();
+    let run = &mut view.revisions[0].runs[0];
+    run.phase = RunPhase::Running;
+    run.message = "judge: needs about 1,900 more requests: 6 min at this rate (1 of 310 against 9 \
+                   of 2,800)"
+        .into();
+    let without = {
+        let mut view = view.clone();
+        view.revisions[0].runs[0].message.clear();
+        rollout(&view, NOW, Paint::PLAIN)
+    };
+    let text = rollout(&view, NOW, Paint::PLAIN);
+    let said = "│     judge: needs about 1,900 more requests: 6 min at this rate (1 of 310 against 9 of \
+                2,800)\n";
+    assert!(text.contains(said), "{text}");
+    // However long it is, no column moves.
+    assert_eq!(text.replace(said, ""), without);
+
+    let run = &mut view.revisions[0].runs[0];
+    run.phase = RunPhase::Failed;
+    assert!(!rollout(&view, NOW, Paint::PLAIN).contains("judge:"));
+}
+
+#[test]
 fn another_strategy_has_no_weights() {
     let mut view = waiting();
     view.strategy = Strategy::BlueGreen;

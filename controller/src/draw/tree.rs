@@ -75,8 +75,13 @@ impl Tree {
             self.pod(pod, &branch);
         }
         for (i, run) in revision.runs.iter().enumerate() {
-            let (branch, _) = branch(indent, i + 1 == revision.runs.len());
+            let (branch, below) = branch(indent, i + 1 == revision.runs.len());
             self.run(run, &branch);
+            // Of one that has ended the Rollout says what came of it.
+            if !run.phase.completed() && !run.message.is_empty() {
+                self.rows
+                    .push(vec![format!("{below}{}", run.message).into()]);
+            }
         }
     }
 

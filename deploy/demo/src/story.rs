@@ -1,4 +1,4 @@
-//! One good release and one bad one, told while they happen. In comes a built checkout, out go
+//! One good release and two bad ones, told while they happen. In comes a built checkout, out go
 //! lines for a person and whether everything was as promised.
 
 mod bad;
@@ -9,6 +9,7 @@ mod left;
 mod promise;
 mod stage;
 mod stop;
+mod subtle;
 mod teller;
 mod watch;
 
@@ -103,13 +104,17 @@ async fn acts(stage: &Stage, teller: &Teller) -> anyhow::Result<Promises> {
     let third = bad::release(stage, teller, &mut watcher, &mut promises, &second).await?;
 
     teller.line("");
+    teller.heading("4. Version 4 fails ten times as often as version 2, which no threshold sees");
+    let fourth = subtle::release(stage, teller, &mut watcher, &mut promises, &third).await?;
+
+    teller.line("");
     teller.heading("What it came to");
     let report = watcher
         .traffic_after(0)
         .await
         .context("ask for the traffic")?;
-    promise::sum_up(teller, &report, &[&first, &second, &third]);
-    promise::about_traffic(&mut promises, &report, &third);
+    promise::sum_up(teller, &report, &[&first, &second, &third, &fourth]);
+    promise::about_traffic(&mut promises, &report, &[&third, &fourth]);
     let took = began.elapsed();
     promises.check(
         took < PROMISED,

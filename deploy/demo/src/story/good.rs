@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serin::local::traffic::USER_HEADER;
+use serin::view::RolloutView;
 use serin_core::step::{Phase, RunPhase};
 
 use super::ROLLOUT;
@@ -27,6 +28,19 @@ pub(super) struct Version {
     pub(super) replica_set: String,
 }
 
+impl Version {
+    /// The newest one.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) fn newest(view: &RolloutView, name: &'static str) -> anyhow::Result<Version> {
+        Ok(Version {
+            name,
+            replica_set: newest(view)?.replica_set.clone(),
+        })
+    }
+}
+
 /// Waits until the first version serves.
 pub(super) async fn first_version(watcher: &mut Watcher<'_>) -> anyhow::Result<Version> {
     const START: Duration = Duration::from_secs(60);
@@ -35,10 +49,7 @@ pub(super) async fn first_version(watcher: &mut Watcher<'_>) -> anyhow::Result<V
             view.phase == Phase::Healthy
         })
         .await?;
-    let first = Version {
-        name: "v1",
-        replica_set: newest(&healthy)?.replica_set.clone(),
-    };
+    let first = Version::newest(&healthy, "v1")?;
     watcher
         .traffic_until("version 1 to answer", |report| {
             report
@@ -66,10 +77,7 @@ pub(super) async fn release(
             view.phase == Phase::Paused && !view.header_routes.is_empty()
         })
         .await?;
-    let second = Version {
-        name: "v2",
-        replica_set: newest(&waiting)?.replica_set.clone(),
-    };
+    let second = Version::newest(&waiting, "v2")?;
     let gateway = Gateway::new(&waiting.gateway)?;
     by_header(teller, &gateway, promises, first, &second).await?;
     // The traffic has no such header, and the requests above are none of it.
@@ -92,8 +100,11 @@ pub(super) async fn release(
         )
         .await?;
     let runs = &newest(&half)?.runs;
+    // The judge goes on beside the steps.
+    let good = |phase| matches!(phase, RunPhase::Running | RunPhase::Successful);
     promises.check(
-        !runs.is_empty() && runs.iter().all(|run| run.phase == RunPhase::Successful),
+        runs.iter().any(|run| run.phase == RunPhase::Successful)
+            && runs.iter().all(|run| good(run.phase)),
         "the analysis of version 2 succeeded",
     );
     without_header_route(teller, &gateway, promises, first).await?;
@@ -125,7 +136,7 @@ const STEP: Duration = Duration::from_secs(60);
 const JUDGED: Duration = Duration::from_secs(90);
 
 /// The ReplicaSet that serves everybody.
-pub(super) fn stable(view: &serin::view::RolloutView) -> Option<&String> {
+pub(super) fn stable(view: &RolloutView) -> Option<&String> {
     let mut revisions = view.revisions.iter();
     let stable = revisions.find(|revision| revision.role.as_deref() == Some("stable"));
     stable.map(|revision| &revision.replica_set)
@@ -146,7 +157,8 @@ async fn by_header(
     );
     let without = gateway.show(teller, &[]).await?;
     promises.check(
-        (without.status, &without.replica_set) == (200, &first.replica_set) && without.body == "v1",
+        // One request in five hundred fails, which may be this one.
+        without.replica_set == first.replica_set && without.body == "v1",
         "a request without it reached version 1",
     );
     Ok(())

@@ -118,10 +118,31 @@ impl Stage {
     /// Runs a `serin` command and shows what it says.
     pub(super) async fn serin(&self, teller: &Teller, args: &[&str]) -> anyhow::Result<()> {
         teller.command(&format!("serin {}", args.join(" ")));
+        self.run(teller, args, |_| true).await
+    }
+
+    /// Runs a `serin` command and shows the lines that have this word in them.
+    pub(super) async fn serin_with(
+        &self,
+        teller: &Teller,
+        args: &[&str],
+        word: &str,
+    ) -> anyhow::Result<()> {
+        teller.command(&format!("serin {} | grep {word}", args.join(" ")));
+        self.run(teller, args, |line| line.contains(word)).await
+    }
+
+    async fn run(
+        &self,
+        teller: &Teller,
+        args: &[&str],
+        shown: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<()> {
         let mut command = Command::new(&self.serin);
         command.args(args).env("SERIN_STATE", self.state());
         let output = command.output().await.context("run serin")?;
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let text = String::from_utf8_lossy(&output.stdout);
+        for line in text.lines().filter(|line| shown(line)) {
             teller.line(&format!("    {line}"));
         }
         let error = String::from_utf8_lossy(&output.stderr);
@@ -151,7 +172,7 @@ impl Stage {
         ));
         teller.command(&format!("serin get {ROLLOUT} --watch"));
         teller.line("  The bad version is still in the manifest. Mend it and see it released:");
-        teller.command("sed -i 's/error-rate=0.2/error-rate=0/; s/=v3/=v4/' app/shop.yaml");
+        teller.command("sed -i 's/error-rate=0.02/error-rate=0.002/; s/=v4/=v5/' app/shop.yaml");
         teller.line("  or steer it yourself:");
         for verb in ["pause", "promote", "abort", "retry", "undo"] {
             teller.command(&format!("serin {verb} {ROLLOUT}"));
@@ -222,13 +243,13 @@ fn with_first(first: &Path) -> anyhow::Result<std::ffi::OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{bad, good};
+    use crate::story::{bad, good, subtle};
     use serin_core::analysis::LocalSecrets;
 
     #[test]
     fn every_version_of_the_manifests_is_taken_without_a_notice() {
         let mut files = MANIFESTS.map(|(name, text)| (name.to_string(), text.to_string()));
-        for edits in [&[], good::EDITS, bad::EDITS] {
+        for edits in [&[], good::EDITS, bad::EDITS, subtle::EDITS] {
             let shop = files.iter_mut().find(|(name, _)| name == SHOP).unwrap();
             shop.1 = edit(&shop.1, edits).unwrap().text;
             let manifests = serin::manifest::parse(&files, LocalSecrets::Nowhere).unwrap();
@@ -238,7 +259,7 @@ mod tests {
                 .map(|r| r.key.name.as_str())
                 .collect();
             assert_eq!(names, ["ledger", "shop"]);
-            assert_eq!(manifests.templates.len(), 3);
+            assert_eq!(manifests.templates.len(), 4);
             assert_eq!(manifests.notices, Vec::<String>::new());
         }
     }

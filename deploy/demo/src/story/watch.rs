@@ -77,6 +77,35 @@ impl<'a> Watcher<'a> {
         }
     }
 
+    /// Waits until another version than `last`, which may have been taken back, is asked for; the
+    /// weights seen before are forgotten.
+    ///
+    /// # Errors
+    /// If that takes longer than `limit`.
+    pub(super) async fn until_begun(
+        &mut self,
+        version: &str,
+        limit: Duration,
+        last: &str,
+    ) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            if let Some(view) = self.look().await?
+                && newest(&view)?.replica_set != last
+                && matches!(view.phase, Phase::Progressing | Phase::Paused)
+            {
+                // Up to here the version before was the one asked for, with all of the traffic.
+                self.weights.clear();
+                return Ok(());
+            }
+            ensure!(
+                began.elapsed() < limit,
+                "waited {limit:?} for {version} to begin"
+            );
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// The traffic's counts, once they are as `wanted`.
     ///
     /// # Errors
