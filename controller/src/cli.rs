@@ -7,7 +7,9 @@ mod get;
 mod lint;
 mod list;
 mod local;
+mod record;
 mod render;
+mod replay;
 mod restart;
 mod screen;
 mod set;
@@ -69,6 +71,10 @@ enum Command {
     /// Find in manifests what the API server cannot: queries that mix the versions, and what the filter
     /// lacks
     Lint(lint::Lint),
+    /// Write the counters of a release while it runs, for `serin replay`
+    Record(record::Record),
+    /// Say what each judge would have said of a recorded release, tick by tick
+    Replay(replay::Replay),
     /// Print the objects by which a mesh gets the filter, for kubectl apply
     Render(render::Render),
     /// Print the CustomResourceDefinitions, for kubectl apply
@@ -159,6 +165,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Terminate(command) => command.run().await,
         Command::Explain(command) => command.run().await,
         Command::Lint(command) => command.run().await,
+        Command::Record(command) => command.run().await,
+        Command::Replay(command) => command.run().await,
         Command::Render(command) => command.run().await,
         Command::Crd => crd::run(),
         Command::Guard(args) => guard::run(args).await.map(|()| ExitCode::SUCCESS),

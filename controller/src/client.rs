@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use serin_core::verb::Verb;
 
+use crate::local::Doors;
 use crate::local::socket::{Done, Problem, SOCKET};
 use crate::traffic_report::TrafficReport;
 use crate::view::RolloutView;
@@ -107,6 +108,14 @@ impl Client {
     /// If there is no server, or it sends no traffic.
     pub async fn traffic(&self) -> Result<TrafficReport, ClientError> {
         self.ask(Method::GET, &["traffic"], None).await
+    }
+
+    /// Where the local mode listens.
+    ///
+    /// # Errors
+    /// If there is no server.
+    pub async fn doors(&self) -> Result<Doors, ClientError> {
+        self.ask(Method::GET, &["doors"], None).await
     }
 
     async fn ask<T: DeserializeOwned>(

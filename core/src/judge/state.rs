@@ -108,6 +108,12 @@ impl State {
         }
     }
 
+    /// The logarithm of the evidence for the canary; it is let through above `ln(1/beta)`.
+    pub fn ln_good(&self, parameters: &Parameters) -> f64 {
+        let progress = self.progress(parameters);
+        progress.absolute.max(progress.ratio)
+    }
+
     fn count(&mut self, parameters: &Parameters, tick: &Tick) {
         let (alpha, ticks) = (parameters.alpha_each(), parameters.cap_ticks);
         let dispersion = self.dispersion.value;
