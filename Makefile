@@ -57,7 +57,7 @@ demo: setup ## A good release and two bad ones on this machine (KEEP=1 leaves it
 	cargo build --locked --release -p serin -p serin-demo
 	cargo run --locked --release --quiet -p serin-demo --bin demo
 
-demo-cluster: setup setup-cluster ## The same acts in a real cluster, behind an Envoy that istiod configures
+demo-cluster: setup setup-cluster ## Its first three acts in a real cluster, behind an Envoy that istiod configures
 	cargo build --locked
 	cargo run --locked --quiet -p serin-tests --bin demo_cluster
 

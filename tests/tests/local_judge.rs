@@ -78,8 +78,8 @@ fn written(local: &Local, metric: &str) -> Option<State> {
     let results = runs
         .iter()
         .filter_map(|run| run["status"]["metricResults"].as_array());
-    let result = results.flatten().filter(|result| result["name"] == metric);
-    let last = result.last()?["measurements"].as_array()?.last()?;
+    let result = results.flatten().rfind(|result| result["name"] == metric);
+    let last = result?["measurements"].as_array()?.last()?;
     let state = last["metadata"]["serin/state"].as_str()?;
     Some(serde_json::from_str(state).expect("the judge's state can be read"))
 }

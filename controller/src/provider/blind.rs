@@ -4,7 +4,7 @@
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{self, Expr, VectorSelector};
 use promql_parser::util::{ExprVisitor, walk_expr};
-use serin_core::analysis::{Counters, Outcome, PrometheusQuery, Reading};
+use serin_core::analysis::{Outcome, PrometheusQuery, Reading};
 use serin_core::judge::verdict::grouped;
 use serin_core::time::Timestamp;
 use std::time::Duration;
@@ -53,10 +53,9 @@ pub(super) async fn why(
         return None;
     }
     let before = |time: Duration| Timestamp(now.0.saturating_sub(compare::millis(time)));
-    let (from, to) = (subject.began.max(before(WINDOW)), before(SCRAPED));
-    let counters = Counters::of_filter();
-    let counted = compare::between(asking, &counters, query, subject, from, to).await;
-    let requests = counted.ok()?.errors.canary.requests;
+    let (from, to) = (before(WINDOW), before(SCRAPED));
+    let requests = compare::requests(asking, query, subject, from, to).await;
+    let requests = requests.ok()?;
     (requests > 0).then(|| {
         format!(
             "blind: the query finds no series, while the filter counted {} requests to the canary in \

@@ -3,7 +3,7 @@
 
 use serin_core::analysis::ticking::{self, Before};
 use serin_core::analysis::{Compare, Counters, Outcome, PrometheusQuery};
-use serin_core::judge::{State, Tick};
+use serin_core::judge::{State, Tick, Verdict};
 use serin_core::plan::BlindQueries;
 use serin_core::time::Timestamp;
 use std::time::Duration;
@@ -25,17 +25,14 @@ pub struct Subject {
     pub namespace: String,
     /// The template hash of the version on trial.
     pub revision: Option<String>,
-    /// When the run began.
-    pub began: Timestamp,
     /// What a query comes to that sees nothing.
     pub blind_queries: BlindQueries,
 }
 
-/// How long ago a tick ends: a scrape is told with the time at which it began, and comes when it has
-/// ended.
-const LAG: Duration = Duration::from_secs(1);
-/// After a long silence, such as of a controller that was away, it is counted in pieces.
+/// After a long silence, such as of a controller that was away, it is counted in pieces, so many at a
+/// time: the next tick goes on.
 const LONGEST: Duration = Duration::from_secs(300);
+const PIECES: usize = 12;
 
 /// Takes a tick at `now`, from where the measurement was before.
 ///
@@ -50,19 +47,19 @@ pub async fn tick(
 ) -> Result<Outcome, String> {
     let sides = Sides::of(&compare.counters, subject)?;
     let server = asking.server(&compare.prometheus);
-    let at = Timestamp(now.0.saturating_sub(millis(LAG)));
-    let state = match before.state(now) {
+    // A scrape is told with the time at which it began, and can be read some time after its end.
+    let at = Timestamp(now.0.saturating_sub(millis(compare.lag)));
+    let mut state = match before.state(now) {
         Some(state) => state,
         None => begin(asking, compare, &server, &sides, at).await,
     };
-    let mut next = state.clone();
-    match count_up(asking, compare, &server, &sides, &mut next, at).await {
-        Ok(verdict) => Ok(ticking::ticked(compare, &next, &verdict, now)),
+    match count_up(asking, compare, &server, &sides, &mut state, at).await {
+        Ok(verdict) => Ok(ticking::ticked(compare, &state, &verdict, now)),
         Err(why) => Ok(ticking::uncounted(compare, &state, before, &why, now)),
     }
 }
 
-/// Counts what came since the state's time up to `to`.
+/// Counts what came since the state's time up to `to`. What was counted before an error stays so.
 async fn count_up(
     asking: &Asking,
     compare: &Compare,
@@ -70,21 +67,19 @@ async fn count_up(
     sides: &Sides,
     state: &mut State,
     to: Timestamp,
-) -> Result<serin_core::judge::Verdict, String> {
+) -> Result<Verdict, String> {
     let parameters = &compare.parameters;
+    let mut pieces = 0;
     loop {
+        pieces += 1;
         let at = to.min(state.at.plus(LONGEST)).max(state.at);
         let with_latency = state.latency.is_some();
         let tick = count(asking, server, sides, with_latency, state.at, at).await?;
         let verdict = state.take(parameters, &tick);
-        if state.at >= to || !goes_on(&verdict) {
+        if state.at >= to || pieces == PIECES || matches!(verdict, Verdict::RollBack(_)) {
             return Ok(verdict);
         }
     }
-}
-
-fn goes_on(verdict: &serin_core::judge::Verdict) -> bool {
-    !matches!(verdict, serin_core::judge::Verdict::RollBack(_))
 }
 
 /// What came in between two points in time.
@@ -99,11 +94,18 @@ async fn count(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Tick, String> {
-    let mut counted = sides.tick(to);
+    let mut read = Vec::new();
     for selector in sides.selectors(with_latency) {
         let raw = raw::between(asking, server, &selector.text, from, to).await?;
-        for (labels, by) in growth::growth(&raw) {
-            counted.add(&selector, labels, by)?;
+        read.push((selector, raw));
+    }
+    // A process is known if it counted anything before, not only what this selector is for: the first
+    // error of all is one.
+    let known = growth::known(read.iter().map(|(_, raw)| raw));
+    let mut counted = sides.tick(to);
+    for (selector, raw) in &read {
+        for (labels, by) in growth::growth(raw, &known) {
+            counted.add(selector, labels, by)?;
         }
     }
     Ok(counted.tick())
@@ -140,6 +142,22 @@ pub async fn between(
     let sides = Sides::of(counters, subject)?;
     let server = asking.server(server);
     count(asking, &server, &sides, true, from, to).await
+}
+
+/// The canary's requests that the filter counted in between two points in time.
+///
+/// # Errors
+/// As those of [`between`].
+pub(super) async fn requests(
+    asking: &Asking,
+    server: &PrometheusQuery,
+    subject: &Subject,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<u64, String> {
+    let sides = Sides::of(&Counters::of_filter(), subject)?;
+    let counted = count(asking, server, &sides, false, from, to).await?;
+    Ok(counted.errors.canary.requests)
 }
 
 /// A time in milliseconds.

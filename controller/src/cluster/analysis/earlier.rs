@@ -8,7 +8,6 @@ use serin_core::revision::HASH_LABEL;
 
 use super::object::blind_queries;
 use crate::api::AnalysisRun;
-use crate::clock;
 use crate::cluster::answered::answered;
 use crate::provider::compare::Subject;
 
@@ -49,14 +48,13 @@ pub(super) async fn before(
 }
 
 /// What a run is for, by its owner and labels.
-pub(super) fn subject(run: &AnalysisRun, status: &RunStatus) -> Subject {
+pub(super) fn subject(run: &AnalysisRun) -> Subject {
     let owners = run.owner_references().iter();
     let mut rollouts = owners.filter(|owner| owner.kind == "Rollout");
     Subject {
         rollout: rollouts.next().map(|owner| owner.name.clone()),
         namespace: run.namespace().unwrap_or_default(),
         revision: run.labels().get(HASH_LABEL).cloned(),
-        began: status.started_at.unwrap_or_else(clock::now),
         blind_queries: blind_queries(run),
     }
 }

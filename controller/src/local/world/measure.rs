@@ -59,7 +59,6 @@ impl World {
                         rollout: Some(rollout.key.name.clone()),
                         namespace: rollout.key.namespace.clone(),
                         revision: Some(run.revision.clone()),
-                        began: run.created,
                         blind_queries: rollout.plan.blind_queries(),
                     };
                     let others = record

@@ -1,13 +1,13 @@
 //! How bursty errors are: stable's last hour in, one half of its processes against the other.
 
 use serin_core::analysis::PrometheusQuery;
-use serin_core::judge::{Dispersion, Pair, calibrate};
+use serin_core::judge::{Count, Dispersion, Pair, calibrate};
 use serin_core::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::raw::{self, Raw};
-use super::sides::{Selector, Sides};
+use super::sides::{self, Selector, Sides};
 use super::{growth, millis};
 use crate::provider::Asking;
 use crate::provider::prometheus::Labels;
@@ -76,7 +76,24 @@ fn halves(
         });
         at = end;
     }
-    pairs
+    expected(&pairs)
+}
+
+/// The pairs with as many requests as errors are to be expected of them: halves that always differ, such
+/// as callers of which one asks for what fails, are no bursts.
+fn expected(pairs: &[Pair]) -> Vec<Pair> {
+    /// Fine enough that rounding does not show.
+    const UNIT: f64 = 1e6;
+    let all = pairs.iter().fold(Pair::default(), |sum, pair| sum + *pair);
+    let scaled = |count: Count, all: Count| Count {
+        requests: sides::whole(sides::float(count.requests) * all.share() * UNIT),
+        bad: count.bad,
+    };
+    let pair = |pair: &Pair| Pair {
+        canary: scaled(pair.canary, all.canary),
+        stable: scaled(pair.stable, all.stable),
+    };
+    pairs.iter().map(pair).collect()
 }
 
 /// By how much a series has grown in a tick; the first sample of all counts nothing.
@@ -88,9 +105,9 @@ fn grown<'a>(
     last: &mut BTreeMap<&'a Labels, f64>,
 ) -> f64 {
     let (from, to) = (raw::seconds(from), raw::seconds(to));
-    let within = samples
-        .iter()
-        .filter(|(time, _)| *time > from && *time <= to);
+    let first = samples.partition_point(|(time, _)| *time <= from);
+    let end = samples.partition_point(|(time, _)| *time <= to);
+    let within = samples.get(first..end).unwrap_or_default().iter();
     let mut grown = 0.0;
     for (_, value) in within {
         let before = last.insert(labels, *value).unwrap_or(*value);
@@ -101,4 +118,22 @@ fn grown<'a>(
         };
     }
     grown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_that_always_differ_are_no_bursts() {
+        let counted = |requests, bad| Count { requests, bad };
+        let pairs = [Pair {
+            canary: counted(1_000, 10),
+            stable: counted(1_000, 2),
+        }; 60];
+        let measured = calibrate::measure(&expected(&pairs)).expect("enough errors");
+        assert_eq!(measured.value, 0.2, "the least there is");
+        let plain = calibrate::measure(&pairs).expect("enough errors");
+        assert!(plain.value > 0.2, "{plain}");
+    }
 }

@@ -11,17 +11,15 @@ use crate::provider::prometheus::Labels;
 /// before has grown by all that it shows, if its process was there: it counts something that had not
 /// happened yet. If its process was not, its first sample may be the sum of a day, so only what comes
 /// after that counts. One that vanishes has grown up to its last sample.
-pub(super) fn growth(raw: &Raw) -> Vec<(&Labels, f64)> {
+pub(super) fn growth<'r>(raw: &'r Raw, known: &BTreeSet<Process<'_>>) -> Vec<(&'r Labels, f64)> {
     let before: BTreeMap<&Labels, f64> = raw
         .before
         .iter()
         .map(|(labels, value)| (labels, *value))
         .collect();
-    let processes: BTreeSet<Process<'_>> = before.keys().map(|labels| process(labels)).collect();
     let grown = raw.since.iter().map(|(labels, samples)| {
-        let known = before.get(labels).copied();
-        let new = processes.contains(&process(labels)).then_some(0.0);
-        let mut last = known.or(new);
+        let new = known.contains(&process(labels)).then_some(0.0);
+        let mut last = before.get(labels).copied().or(new);
         let mut grown = 0.0;
         for (_, value) in samples.iter().filter(|(_, value)| is_count(*value)) {
             grown += match last {
@@ -34,6 +32,12 @@ pub(super) fn growth(raw: &Raw) -> Vec<(&Labels, f64)> {
         (labels, grown)
     });
     grown.collect()
+}
+
+/// The processes that counted anything before.
+pub(super) fn known<'r>(all: impl IntoIterator<Item = &'r Raw>) -> BTreeSet<Process<'r>> {
+    let before = all.into_iter().flat_map(|raw| &raw.before);
+    before.map(|(labels, _)| process(labels)).collect()
 }
 
 /// What a process is known by.
@@ -77,7 +81,8 @@ mod tests {
             before: before.collect(),
             since: since.collect(),
         };
-        growth(&raw).into_iter().map(|(_, by)| by).collect()
+        let known = known([&raw]);
+        growth(&raw, &known).into_iter().map(|(_, by)| by).collect()
     }
 
     #[test]
@@ -97,6 +102,21 @@ mod tests {
             ("a", "503", None, &[7.0, 9.0]),
         ];
         assert_eq!(grown(&series), [10.0, 9.0]);
+    }
+
+    #[test]
+    fn the_first_error_of_a_process_that_only_succeeded_counts() {
+        let before = |instance: &str| Raw {
+            before: vec![(labels(instance, "200"), 100.0)],
+            since: Vec::new(),
+        };
+        let errors = Raw {
+            before: Vec::new(),
+            since: vec![(labels("a", "503"), vec![(1.0, 7.0)])],
+        };
+        let grown = |requests: &Raw| growth(&errors, &known([requests, &errors]))[0].1;
+        assert_eq!(grown(&before("a")), 7.0);
+        assert_eq!(grown(&before("b")), 0.0);
     }
 
     #[test]

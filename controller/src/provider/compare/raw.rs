@@ -15,6 +15,9 @@ pub(super) struct Raw {
     pub(super) since: Vec<(Labels, Vec<prometheus::Sample>)>,
 }
 
+/// Twice as long as any sensible time between scrapes, and as a pause of Prometheus.
+const LOOKBACK: &str = "15m";
+
 /// Asks for the series of `selector` at `from` and up to `to`.
 ///
 /// # Errors
@@ -34,7 +37,8 @@ pub(super) async fn between(
         query,
         ..server.clone()
     };
-    let before = query(selector.to_string());
+    // A scrape that failed just then, or a gap, hides no series whose last sample is this young.
+    let before = query(format!("last_over_time({selector}[{LOOKBACK}])"));
     let since = query(format!("{selector}[{millis}ms]"));
     let before = prometheus::series(&asking.http, &before, &asking.tokens, from).await?;
     let since = prometheus::samples(&asking.http, &since, &asking.tokens, to).await?;

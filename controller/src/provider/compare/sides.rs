@@ -230,6 +230,10 @@ impl Sorted<'_> {
             bound,
             slower: pair(&|side| side.slower(bound)),
         };
+        // A scrape that was read in parts would make requests slow that are not.
+        if !self.canary.is_histogram() || !self.stable.is_histogram() {
+            bounds.clear();
+        }
         Tick {
             at: self.at,
             errors: pair(&|side| Count::new(whole(side.requests), whole(side.errors))),
@@ -256,6 +260,13 @@ impl Side {
         bounds.filter(|bound| bound.is_finite())
     }
 
+    /// Whether a larger bound has as many requests below it, at least.
+    fn is_histogram(&self) -> bool {
+        let mut buckets = self.buckets.clone();
+        buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        buckets.is_sorted_by(|(_, one), (_, other)| *one <= *other + 0.5)
+    }
+
     /// All requests of the histogram, and those that took longer than `bound`.
     fn slower(&self, bound: f64) -> Count {
         let below = |bound: f64| {
@@ -269,7 +280,15 @@ impl Side {
     }
 }
 
-fn whole(number: f64) -> u64 {
+/// A count to reckon with; counts stay far below 2^53.
+pub(super) fn float(count: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+    let number = count as f64;
+    number
+}
+
+/// The count nearest to a number.
+pub(super) fn whole(number: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -23,6 +23,8 @@ pub struct Compare {
     pub parameters: Parameters,
     /// The time from one tick to the next: the metric's `interval`.
     pub tick: Duration,
+    /// How long a sample may take from its time until it can be read.
+    pub lag: Duration,
     /// The Prometheus that has the counters; its query is empty.
     pub prometheus: PrometheusQuery,
     /// The counters.
@@ -32,12 +34,13 @@ pub struct Compare {
 /// The plugin's name.
 pub const NAME: &str = "serin/compare";
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "alpha",
     "slo",
     "capTicks",
     "dispersion",
     "deadline",
+    "lag",
     "onInconclusive",
     "errors",
     "latency",
@@ -53,6 +56,10 @@ const FIELDS: [&str; 15] = [
 /// Where no interval is given, and the least that makes sense: Prometheus scrapes no faster.
 const DEFAULT_TICK: Duration = Duration::from_secs(5);
 const SHORTEST_TICK: Duration = Duration::from_secs(1);
+/// A scrape of a large proxy takes a second or two; a remote store may take half a minute.
+const DEFAULT_LAG: Duration = Duration::from_secs(2);
+/// Prometheus looks back no longer for a sample.
+const LONGEST_LAG: Duration = Duration::from_secs(300);
 
 /// Reads the plugin's configuration.
 pub(super) fn read(field: &Field<'_>, args: Args) -> Option<Compare> {
@@ -92,11 +99,23 @@ pub(super) fn read(field: &Field<'_>, args: Args) -> Option<Compare> {
         Some(connection) => prometheus::connection(&connection, args),
         None => Some(PrometheusQuery::default()),
     };
+    let counters = counters(field, args)?;
+    if let Counters::Given { canary, stable } = &counters
+        && (canary.buckets.is_none() || stable.buckets.is_none())
+    {
+        if let Some(latency) = field.optional("latency")
+            && latency.value() != &serde_json::Value::Bool(false)
+        {
+            latency.expected("false, or buckets of both canary and stable");
+        }
+        parameters.latency = None;
+    }
     Some(Compare {
         parameters,
         tick: DEFAULT_TICK,
+        lag: lag(field, args),
         prometheus: prometheus?,
-        counters: counters(field, args)?,
+        counters,
     })
 }
 
@@ -195,6 +214,16 @@ fn on_inconclusive(field: &Field<'_>, args: Args) -> Option<OnInconclusive> {
             None
         }
     }
+}
+
+fn lag(field: &Field<'_>, args: Args) -> Duration {
+    let lag = time(field, "lag", args);
+    if lag.is_some_and(|lag| lag > LONGEST_LAG)
+        && let Some(found) = field.optional("lag")
+    {
+        found.expected("5m or less");
+    }
+    lag.unwrap_or(DEFAULT_LAG)
 }
 
 fn whole(field: &Field<'_>, name: &str, args: Args, low: i32, high: i32) -> Option<i32> {

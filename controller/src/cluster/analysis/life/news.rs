@@ -73,7 +73,7 @@ impl Life {
             let context = self.context.clone();
             let (ticks, name) = (known.provider.ticks(), known.name.clone());
             let (run, status) = (self.stored.object.clone(), self.status.clone());
-            let (draft, subject) = (self.draft.clone(), subject(&run, &status));
+            let (draft, subject) = (self.draft.clone(), subject(&run));
             let task = self.waiting.spawn(async move {
                 let keeper = InNamespace {
                     client: &context.client,

@@ -72,6 +72,18 @@ fn the_filters_series_are_sorted_by_version_and_code() {
 }
 
 #[test]
+fn a_histogram_that_was_read_in_parts_tells_nothing_of_latency() {
+    let sides = filter();
+    let selector = &sides.selectors(true)[1];
+    let mut sorted = sides.tick(Timestamp(1));
+    for (le, below) in [("100", 80.0), ("250", 30.0), ("+Inf", 100.0)] {
+        let all = labels(&[("variant", "stable"), ("response_code", "200"), ("le", le)]);
+        sorted.add(selector, &all, below).unwrap();
+    }
+    assert_eq!(sorted.tick().latency, []);
+}
+
+#[test]
 fn a_users_series_are_what_their_selectors_say() {
     let selectors = |of: &str| Selectors {
         requests: format!("r{{v={of:?}}}"),

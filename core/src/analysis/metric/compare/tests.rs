@@ -31,6 +31,7 @@ fn everything_has_a_default() {
     let read = compare(json!({}));
     assert_eq!(read.parameters, Parameters::default());
     assert_eq!(read.tick, Duration::from_secs(5));
+    assert_eq!(read.lag, Duration::from_secs(2));
     assert_eq!(
         read.counters,
         Counters::Filter {
@@ -91,6 +92,12 @@ fn what_is_unknown_or_senseless_is_refused_by_field() {
         (json!({"capTicks": 1.5}), "capTicks"),
         (json!({"dispersion": -0.1}), "dispersion"),
         (json!({"deadline": "soon"}), "deadline"),
+        (json!({"lag": "1h"}), "lag"),
+        (
+            json!({"latency": true, "canary": {"requests": "a", "errors": "b"},
+            "stable": {"requests": "a", "errors": "b"}}),
+            "latency",
+        ),
         (json!({"onInconclusive": "stop"}), "onInconclusive"),
         (json!({"errors": {"minRatio": 0.5}}), "errors.minRatio"),
         (json!({"errors": {"codes": "5(("}}), "errors.codes"),
