@@ -42,14 +42,14 @@ fn threshold() -> String {
     let requests = |more: &str| {
         format!(
             "sum(rate(istio_requests_total{{reporter=\"destination\",\
-             destination_workload=\"shop-canary\"{more}}}[5s]))"
+             destination_workload=\"shop-canary\"{more}}}[15s]))"
         )
     };
     let query = format!("{} / {}", requests(",response_code!~\"5.*\""), requests(""));
     let metric = json!({
         "interval": "1s", "inconclusiveLimit": 1000,
-        "successCondition": "len(result) > 0 && result[0] >= 0.95",
-        "failureCondition": "len(result) > 0 && result[0] < 0.95",
+        "successCondition": "len(result) > 0 && result[0] >= 0.8",
+        "failureCondition": "len(result) > 0 && result[0] < 0.8",
         "provider": {"prometheus": {"address": "http://prometheus:9090", "query": query}},
     });
     template("threshold", metric)
