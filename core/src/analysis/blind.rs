@@ -7,7 +7,7 @@ use crate::step::RunPhase;
 use crate::time::Timestamp;
 
 /// What a measurement's metadata says of a query that is blind, and a metric's of its first.
-pub(super) const BLIND: &str = "serin/blind";
+pub const BLIND: &str = "serin/blind";
 
 impl Outcome {
     /// The outcome of a query that is blind, which is judged as it is or cannot tell.

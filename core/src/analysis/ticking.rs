@@ -10,13 +10,15 @@ use crate::judge::{OnInconclusive, State, Verdict};
 use crate::step::RunPhase;
 use crate::time::Timestamp;
 
+pub use super::blind::BLIND;
+
 /// What is said of a measurement.
 pub type Metadata = BTreeMap<String, String>;
 
 /// The judge's state, as JSON.
 pub const STATE: &str = "serin/state";
 /// Its last verdict in one word.
-const VERDICT: &str = "serin/verdict";
+pub const VERDICT: &str = "serin/verdict";
 /// Since when it could not count, in milliseconds since 1970.
 const UNCOUNTED: &str = "serin/uncounted-since";
 /// The verdict while it cannot count.

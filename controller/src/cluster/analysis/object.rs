@@ -287,6 +287,24 @@ mod tests {
     }
 
     #[test]
+    fn a_run_holds_its_release_by_what_is_kept_of_it() {
+        let run = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun",
+            "metadata": {"name": "a", "labels": {HASH_LABEL: "two"}},
+            "spec": {"metrics": []},
+            "status": {"phase": "Running", "message": "judge: so", "metricResults": [
+                {"name": "judge", "phase": "Running", "metadata": {"serin/blind": "blind: so"},
+                    "measurements": [{"phase": "Running", "message": "stable is failing too",
+                        "startedAt": "2026-01-01T00:00:00Z",
+                        "metadata": {"serin/verdict": "hold"}}]}]},
+        });
+        let run: AnalysisRun = serde_json::from_value(run).unwrap();
+        assert_eq!(seen(&run).holds.as_deref(), Some("stable is failing too"));
+        let told: Vec<String> = blind(&[Arc::new(run)], "two").collect();
+        assert_eq!(told, ["analysis run a: metric \"judge\" is blind: so"]);
+    }
+
+    #[test]
     fn one_that_cannot_begin_has_ended_and_says_why() {
         let mut metric = metric();
         metric["interval"] = json!("5s");

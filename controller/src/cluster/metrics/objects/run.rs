@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use serin_core::analysis::ticking;
 
 use super::labels;
 use crate::api::{AnalysisRun, Free, FreeList};
@@ -115,14 +116,36 @@ pub(in crate::cluster) fn outline(metrics: &mut FreeList, results: Option<&mut F
         }
     }
     for Free(result) in results.into_iter().flat_map(|results| &mut results.0) {
-        result.retain(|field, _| ["name", "phase", "dryRun"].contains(&field.as_str()));
+        const KEPT: [&str; 3] = ["name", "phase", "dryRun"];
+        let blind = only(result.get("metadata"), ticking::BLIND);
+        let last = last_tick(result.get("measurements"));
+        result.retain(|field, _| KEPT.contains(&field.as_str()));
+        result.extend(blind.map(|said| ("metadata".to_string(), said)));
+        result.extend(last.map(|last| ("measurements".to_string(), last)));
     }
+}
+
+/// Of the measurements the last, if it goes on tick by tick, with what it says: a Rollout's pass heeds
+/// it, and needs no more.
+fn last_tick(measurements: Option<&Value>) -> Option<Value> {
+    const KEPT: [&str; 4] = ["phase", "message", "startedAt", "finishedAt"];
+    let last = measurements?.as_array()?.last()?.as_object()?;
+    let verdict = only(last.get("metadata"), ticking::VERDICT)?;
+    let mut kept = last.clone();
+    kept.retain(|field, _| KEPT.contains(&field.as_str()));
+    kept.insert("metadata".to_string(), verdict);
+    Some(json!([kept]))
+}
+
+/// Metadata with this entry alone, if it is there.
+fn only(metadata: Option<&Value>, entry: &str) -> Option<Value> {
+    let said = metadata?.get(entry)?;
+    Some(json!({entry: said}))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn list(value: Value) -> FreeList {
         serde_json::from_value(value).expect("a list")
@@ -134,12 +157,22 @@ mod tests {
             {"name": "errors", "interval": "5s", "provider": {"prometheus": {"query": "up"}}},
         ]));
         let mut results = list(json!([
-            {"name": "errors", "phase": "Running", "dryRun": true, "measurements": [{}]},
+            {"name": "errors", "phase": "Running", "dryRun": true, "measurements": [{}],
+                "metadata": {"ResolvedPrometheusQuery": "up"}},
+            {"name": "judge", "phase": "Running", "metadata": {"serin/blind": "blind: so"},
+                "measurements": [{"phase": "Failed"}, {"phase": "Running", "value": "1",
+                    "message": "holding", "startedAt": "2026-01-01T00:00:00Z",
+                    "metadata": {"serin/verdict": "hold", "serin/state": "{}"}}]},
         ]));
         outline(&mut metrics, Some(&mut results));
         let outlined = json!([{"name": "errors", "provider": {"prometheus": null}}]);
         assert_eq!(metrics, list(outlined));
-        let outlined = json!([{"name": "errors", "phase": "Running", "dryRun": true}]);
+        let outlined = json!([
+            {"name": "errors", "phase": "Running", "dryRun": true},
+            {"name": "judge", "phase": "Running", "metadata": {"serin/blind": "blind: so"},
+                "measurements": [{"phase": "Running", "message": "holding",
+                    "startedAt": "2026-01-01T00:00:00Z", "metadata": {"serin/verdict": "hold"}}]},
+        ]);
         assert_eq!(results, list(outlined));
         assert_eq!(provider(&metrics.0[0].0), "Prometheus");
     }
