@@ -21,6 +21,10 @@ pub struct Run {
     pub name: String,
     /// The template hash it was made for.
     pub revision: String,
+    /// That version's number when it began: one that is asked for again gets a new one. None in a run
+    /// that an older serin began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// The step it belongs to; none: it runs beside the steps.
     pub step: Option<usize>,
     /// Since when it exists.
@@ -44,6 +48,8 @@ pub struct Context<'a> {
     pub rollout: &'a Value,
     /// The canary's template hash.
     pub latest: &'a str,
+    /// Its revision number.
+    pub number: Option<u64>,
     /// The stable template hash.
     pub stable: &'a str,
     /// Where Secrets are.
@@ -113,12 +119,20 @@ impl Run {
         Run {
             name: wanted.name.clone(),
             revision: context.latest.to_string(),
+            number: context.number,
             step: wanted.step,
             created: now,
             spec,
             draft,
             status,
         }
+    }
+
+    /// Whether another run is of the same release, and not only of the same version.
+    pub fn of_same_release(&self, other: &Run) -> bool {
+        let release = |run: &Run| Some((run.revision.clone(), run.number?));
+        let own = release(self);
+        own.is_some() && release(other) == own && self.name != other.name
     }
 
     /// Brings the verdict up to date. `wanted`: the release still waits for it.
@@ -149,6 +163,14 @@ impl Run {
     pub fn record(&mut self, metric: usize, measured: Measured) {
         if let Some(spec) = &self.spec {
             analysis::record(spec, &mut self.status, metric, measured);
+        }
+    }
+
+    /// Takes in that an argument has no value.
+    pub fn refuse(&mut self, metric: usize, why: String, now: Timestamp) {
+        match &self.spec {
+            Some(spec) => analysis::refuse(spec, &mut self.status, metric, why, now),
+            None => self.status.refuse(why, now),
         }
     }
 }
@@ -215,6 +237,7 @@ mod tests {
             templates: &[Template::parse(&template).unwrap()],
             rollout: &json!({}),
             latest: "two",
+            number: Some(2),
             stable: "one",
             secrets,
             history: RunHistory {
@@ -247,6 +270,22 @@ mod tests {
             "{}",
             run.status.message
         );
+    }
+
+    #[test]
+    fn a_version_that_is_asked_for_again_has_no_earlier_steps() {
+        let own = begun(LocalSecrets::InFile);
+        let other = |number| Run {
+            name: "shop-2".into(),
+            number,
+            ..own.clone()
+        };
+        assert!(own.of_same_release(&other(Some(2))));
+        assert!(!own.of_same_release(&other(Some(1))));
+        assert!(!other(None).of_same_release(&Run {
+            name: "shop-3".into(),
+            ..other(None)
+        }));
     }
 
     #[test]

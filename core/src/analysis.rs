@@ -26,7 +26,9 @@ pub use metric::{
 };
 pub use reading::{Judged, Outcome, Reading};
 pub use resolve::{ResolveError, RunSpec};
-pub use run::{Ended, Measured, assess, begin, due, due_times, finish, next_due, no_use, record};
+pub use run::{
+    Ended, Measured, assess, begin, due, due_times, finish, next_due, no_use, record, refuse,
+};
 pub use status::{Measurement, MetricResult, RunStatus, RunSummary};
 pub use template::Template;
 pub use traps::{Trap, Warning};

@@ -45,16 +45,19 @@ pub async fn tick(
     before: &Before,
     now: Timestamp,
 ) -> Result<Outcome, String> {
-    let sides = Sides::of(&compare.counters, subject)?;
+    let sides = match Sides::of(&compare.counters, subject) {
+        Ok(sides) => sides,
+        Err(why) => return Ok(ticking::impossible(why, now)),
+    };
     let server = asking.server(&compare.prometheus);
     // A scrape is told with the time at which it began, and can be read some time after its end.
     let at = Timestamp(now.0.saturating_sub(millis(compare.lag)));
-    let mut state = match before.state(now) {
+    let mut state = match before.state(compare, now) {
         Some(state) => state,
         None => begin(asking, compare, &server, &sides, at).await,
     };
     match count_up(asking, compare, &server, &sides, &mut state, at).await {
-        Ok(verdict) => Ok(ticking::ticked(compare, &state, &verdict, now)),
+        Ok(verdict) => Ok(ticking::ticked(compare, &state, before, &verdict, now)),
         Err(why) => Ok(ticking::uncounted(compare, &state, before, &why, now)),
     }
 }

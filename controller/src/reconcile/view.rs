@@ -182,6 +182,7 @@ mod tests {
         let run = Run {
             name: "shop-bbb-2-1".into(),
             revision: "bbb".into(),
+            number: Some(2),
             step: None,
             created: Timestamp(1),
             draft: None,

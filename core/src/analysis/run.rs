@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::blind::BLIND;
-use super::metric::Metric;
+use super::metric::{Metric, Provider};
 use super::reading::Outcome;
 use super::resolve::RunSpec;
 use super::status::{Measurement, MetricResult, RunStatus, RunSummary};
+use super::ticking::{self, Before};
 use super::verdict::{assess_metric, exceeded, judge};
 use crate::step::RunPhase;
 use crate::time::Timestamp;
@@ -74,8 +75,12 @@ fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timesta
     };
     let Some(finished) = last.finished_at else {
         // Under way, it is not due again unless it goes on tick by tick.
-        let again = last.resume_at.filter(|_| metric.provider.ticks());
-        return again.or_else(|| metric.provider.ticks().then_some(now));
+        let Provider::Compare(compare) = &metric.provider else {
+            return None;
+        };
+        // Further away than a tick it was noted before the clock was put back.
+        let sane = |at: &Timestamp| *at <= now.plus(compare.tick);
+        return Some(last.resume_at.filter(sane).unwrap_or(now));
     };
     if metric
         .effective_count()
@@ -95,12 +100,43 @@ fn due_at(metric: &Metric, status: &RunStatus, now: Timestamp) -> Option<Timesta
 /// metric or the run has ended changes nothing.
 pub fn record(spec: &RunSpec, status: &mut RunStatus, metric: usize, measured: Measured) {
     if let Some(metric) = open(spec, status, metric) {
-        let mut measurement = measurement(metric, measured);
+        let mut measurement = measurement(metric, held_up(metric, status, measured));
         let result = status.result(&metric.name);
         if let Some(begun) = result.and_then(MetricResult::under_way) {
             measurement.started_at = begun.started_at;
         }
         take(metric, status, measurement);
+    }
+}
+
+/// Takes in that an argument of the metric has no value, which ends the run. A judge that has counted
+/// already holds in its place: what is missing, such as a Secret that is being replaced, may be back at
+/// the next tick.
+pub fn refuse(spec: &RunSpec, status: &mut RunStatus, metric: usize, why: String, now: Timestamp) {
+    let judge = open(spec, status, metric).filter(|metric| {
+        metric.provider.ticks() && Before::of(status, &[], &metric.name).has_counted()
+    });
+    if judge.is_none() {
+        return status.refuse(why, now);
+    }
+    let measured = Measured {
+        started: now,
+        finished: now,
+        outcome: Err(why),
+    };
+    record(spec, status, metric, measured);
+}
+
+/// An error in the middle of a judge's measurement ends nothing.
+fn held_up(metric: &Metric, status: &RunStatus, measured: Measured) -> Measured {
+    let (Provider::Compare(compare), Err(why)) = (&metric.provider, &measured.outcome) else {
+        return measured;
+    };
+    let before = Before::of(status, &[], &metric.name);
+    let held = ticking::broken_off(compare, &before, why, measured.finished);
+    Measured {
+        outcome: Ok(held),
+        ..measured
     }
 }
 

@@ -38,7 +38,8 @@ impl Release<'_> {
         let Some(step) = self.current_step() else {
             return;
         };
-        if self.inconclusive() || self.held().is_some() || !self.complete(step) {
+        let held = self.held().is_some() && !self.promoted_past(step);
+        if self.inconclusive() || held || !self.complete(step) {
             return;
         }
         self.event(
@@ -55,6 +56,12 @@ impl Release<'_> {
         self.state.controller_pause = false;
         self.state.index += 1;
         self.again = true;
+    }
+
+    /// Whether a person has ended the pause under way: whoever promotes knows what holds.
+    fn promoted_past(&self, step: &Step) -> bool {
+        let ended = self.state.controller_pause && self.state.pause.is_none();
+        matches!(step, Step::Pause(_)) && ended
     }
 
     /// Why a run wants nothing to change for now, such as that stable is ill too.

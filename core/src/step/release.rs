@@ -143,6 +143,7 @@ impl<'a> Release<'a> {
             && !self.again
             && !self.plan.paused
             && self.state.pause.is_none()
+            && self.held().is_none()
             && (skip || self.state.index >= self.plan.steps.len());
         if done && self.can_take_all() {
             self.become_stable("all steps are done");

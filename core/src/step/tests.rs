@@ -535,3 +535,47 @@ fn a_run_that_holds_stops_the_steps_and_nothing_else() {
         }
     );
 }
+
+#[test]
+fn a_run_that_holds_after_the_last_step_keeps_the_rest_from_the_canary() {
+    let held = || {
+        let steps = json!([{"setWeight": 20}, {"pause": {}}]);
+        let mut world = World::with(with_background(steps));
+        world.release("two");
+        let run = world.seen.runs.get_mut("shop-two-2").unwrap();
+        run.holds = Some("holding".into());
+        world.seen.state.index = 2;
+        world.seen.state.pause = None;
+        world.settle();
+        let why = Why::Held {
+            why: "holding".into(),
+        };
+        assert_eq!(
+            (world.last.state.stable.as_str(), &world.last.why),
+            ("one", &why)
+        );
+        world
+    };
+    let mut well_again = held();
+    well_again.seen.runs.get_mut("shop-two-2").unwrap().holds = None;
+    well_again.settle();
+    assert_eq!(well_again.last.state.stable, "two");
+    let mut in_full = held();
+    in_full.seen.state = verb::promote(&in_full.plan, &in_full.seen.state, true).unwrap();
+    in_full.settle();
+    assert_eq!(in_full.last.state.stable, "two", "a person said so");
+}
+
+#[test]
+fn promoting_goes_past_a_pause_that_a_run_holds_and_no_further() {
+    let steps = json!([
+        {"setWeight": 20}, {"pause": {}}, {"setWeight": 40}, {"setWeight": 60}, {"pause": {}},
+    ]);
+    let mut world = World::with(with_background(steps));
+    world.release("two");
+    let run = world.seen.runs.get_mut("shop-two-2").unwrap();
+    run.holds = Some("holding".into());
+    world.settle();
+    world.promote();
+    assert_eq!((world.last.state.index, world.weight()), (2, 4_000));
+}

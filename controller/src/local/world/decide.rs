@@ -12,7 +12,7 @@ use super::{Decided, World};
 use crate::local::sets::{SetKey, Sets};
 use crate::manifest::pod::Pod;
 use crate::manifest::{Key, Rollout};
-use crate::reconcile::record::Record;
+use crate::reconcile::record::{Record, Revision};
 use crate::reconcile::{PodsSeen, Seen, decide};
 use crate::runs;
 
@@ -81,10 +81,13 @@ impl World {
                 continue;
             };
             let templates: Vec<Template> = self.manifests.templates_for(&rollout.key.namespace);
+            let of_version = |revision: &&Revision| revision.hash == record.state.current;
+            let revision = record.revisions.iter().find(of_version);
             let context = runs::Context {
                 templates: &templates,
                 rollout: &rollout.document,
                 latest: &record.state.current,
+                number: revision.map(|revision| revision.number),
                 stable: &record.state.stable,
                 secrets: self.place.local_secrets(),
                 history: rollout.plan.run_history,

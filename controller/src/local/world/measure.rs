@@ -61,10 +61,8 @@ impl World {
                         revision: Some(run.revision.clone()),
                         blind_queries: rollout.plan.blind_queries(),
                     };
-                    let others = record
-                        .runs
-                        .iter()
-                        .filter(|other| other.name != run.name && other.revision == run.revision);
+                    let others = record.runs.iter();
+                    let others = others.filter(|other| run.of_same_release(other));
                     let others: Vec<&RunStatus> = others.map(|other| &other.status).collect();
                     let before = Before::of(&run.status, &others, &metric.name);
                     let draft = run.draft.clone();
@@ -124,7 +122,7 @@ impl World {
         let before: Vec<String> = run.status.blind().collect();
         match measured {
             Ok(measured) => run.record(asked.metric, measured),
-            Err(why) => run.status.refuse(why, now),
+            Err(why) => run.refuse(asked.metric, why, now),
         }
         for notice in run.status.blind().filter(|now| !before.contains(now)) {
             tracing::warn!(run = run.name, notice, "notice");

@@ -36,7 +36,7 @@ impl News {
         match self {
             News::Measured(measured) => analysis::record(spec, status, metric, measured),
             News::Ended(ended) => analysis::finish(spec, status, metric, ended),
-            News::Unresolved(why) => status.refuse(why, clock::now()),
+            News::Unresolved(why) => analysis::refuse(spec, status, metric, why, clock::now()),
         }
     }
 
