@@ -63,14 +63,30 @@ impl Query<'_> {
     }
 }
 
-/// What follows each place where a name stands that is not a part of another.
+/// What follows each place where a name stands that is not a part of another, nor of a text.
 fn after_each<'t>(text: &'t str, name: &str) -> impl Iterator<Item = &'t str> {
     let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     text.match_indices(name).filter_map(move |(at, name)| {
         let (before, rest) = text.split_at(at);
         let after = rest.split_at(name.len()).1;
-        (!before.ends_with(of_name) && !after.starts_with(of_name)).then_some(after)
+        let is_whole = !before.ends_with(of_name) && !after.starts_with(of_name);
+        (is_whole && !ends_in_quotes(before)).then_some(after)
     })
+}
+
+/// Whether a quote that is opened in it is still open.
+fn ends_in_quotes(text: &str) -> bool {
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match quote {
+            Some('"' | '\'') if c == '\\' => drop(chars.next()),
+            Some(open) if c == open => quote = None,
+            None if "\"'`".contains(c) => quote = Some(c),
+            _ => {}
+        }
+    }
+    quote.is_some()
 }
 
 /// Whether no matcher of the selector that begins here is of the label `reporter`. Where an argument
@@ -143,6 +159,10 @@ mod tests {
             ),
             ("istio_requests_total{{{args.matchers}}}", false),
             ("my_istio_requests_total", false),
+            (
+                "{__name__=\"istio_requests_total\", reporter=\"destination\"}",
+                false,
+            ),
             ("serin_requests_total", false),
         ] {
             assert_eq!(told(&asking(query)).len() == 1, is_told, "{query}");

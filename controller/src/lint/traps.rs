@@ -1,4 +1,5 @@
-//! What templates, and Rollouts' own rules for them, say that does not mean what it seems to.
+//! Templates that cannot be read, and what they and Rollouts' own rules for them say that does not
+//! mean what it seems to.
 
 use serin_core::analysis::traps::warnings_of;
 use serin_core::analysis::{Template, Warning};
@@ -10,11 +11,15 @@ use super::query::TEMPLATES;
 
 pub(super) fn check(files: &Files) -> Vec<Finding> {
     let templates = TEMPLATES.iter().flat_map(|kind| files.of_kind(kind));
-    let of_templates = templates.flat_map(|object| {
-        let template = Template::parse(&object.value).ok();
-        let warnings = template.map(|template| template.warnings());
-        let warnings = warnings.unwrap_or_default().into_iter();
-        warnings.map(|warning| object.warning(warning))
+    let of_templates = templates.flat_map(|object| match Template::parse(&object.value) {
+        Ok(template) => {
+            let warnings = template.warnings().into_iter();
+            warnings.map(|warning| object.warning(warning)).collect()
+        }
+        Err(errors) => {
+            let errors = errors.0.into_iter();
+            errors.map(|error| object.error(error)).collect::<Vec<_>>()
+        }
     });
     let of_rollouts = files.plans().flat_map(|(object, plan)| {
         let warnings = rules(plan).into_iter();
@@ -45,6 +50,23 @@ mod tests {
         };
         let told = "warning: all.yaml document 1: AnalysisTemplate web/good: \
                     spec.metrics[0].successCondition: is an Error while the query finds nothing";
+        assert!(only.starts_with(told), "{only}");
+    }
+
+    #[test]
+    fn each_field_of_a_template_that_is_refused_is_told() {
+        let template = asking("up");
+        let wrong = template.replace(
+            "\"successCondition\"",
+            "\"faliureLimit\":3,\"successCondition\"",
+        );
+        assert_ne!(wrong, template);
+        let found = told(&wrong);
+        let [only] = &found[..] else {
+            panic!("{found:#?}")
+        };
+        let told = "error: all.yaml document 1: AnalysisTemplate web/good: \
+                    spec.metrics[0].faliureLimit: is 3, expected one of";
         assert!(only.starts_with(told), "{only}");
     }
 

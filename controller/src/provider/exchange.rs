@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use serin_core::analysis::Secrets;
+use serin_core::analysis::metric::Header;
 
 use super::hide::cut_out;
 use super::trouble;
@@ -65,23 +66,76 @@ pub(super) fn client(server: &Server, url: &Url, insecure: bool) -> Result<Clien
     )
 }
 
-/// The same, which follows redirects; it leaves out `Authorization` where they lead to another host.
-pub(super) fn following(server: &Server, url: &Url, insecure: bool) -> Result<Client, String> {
-    let builder = trusting(url, insecure);
-    let builder = match (insecure, url.scheme()) {
-        (false, "http") => builder.redirect(by_http()),
-        _ => builder,
-    };
-    built(server, builder, url)
+/// The same, which follows redirects. What is `carried` along, be it a header or a body, is for this
+/// server only.
+pub(super) fn following(
+    server: &Server,
+    url: &Url,
+    insecure: bool,
+    carried: bool,
+) -> Result<Client, String> {
+    let trusts_nobody = !insecure && url.scheme() == "http";
+    let builder = trusting(url, insecure).referer(false);
+    let redirects = redirects(trusts_nobody, carried);
+    built(server, builder.redirect(redirects), url)
 }
 
-/// Redirects of a client that trusts nobody, so that behind https it would report the certificate,
-/// which is not to blame.
-pub(super) fn by_http() -> Policy {
-    Policy::custom(|attempt| match attempt.url().scheme() {
-        "https" => attempt.error("it redirects to https (give that address)"),
-        _ => Policy::default().redirect(attempt),
+/// The redirects that are followed. A client that trusts nobody would behind https report the
+/// certificate, which is not to blame.
+pub(super) fn redirects(trusts_nobody: bool, carried: bool) -> Policy {
+    Policy::custom(move |attempt| {
+        let to = attempt.url();
+        let leaves = attempt
+            .previous()
+            .first()
+            .is_some_and(|from| leaves(from, to));
+        if trusts_nobody && to.scheme() == "https" {
+            attempt.error("it redirects to https (give that address)")
+        } else if carried && leaves {
+            attempt.error(
+                "it redirects to another server or away from https, which headers, body and \
+                 credentials are not for (give that address)",
+            )
+        } else {
+            Policy::default().redirect(attempt)
+        }
     })
+}
+
+/// Whether another server is asked, or the same by a way that others can read. Another port is another
+/// server, unless that is where the same host speaks https.
+fn leaves(from: &Url, to: &Url) -> bool {
+    let (before, after) = (from.scheme(), to.scheme());
+    let same_way = before == after && from.port_or_known_default() == to.port_or_known_default();
+    let safer = before == "http" && after == "https";
+    from.host_str() != to.host_str() || !(same_way || safer)
+}
+
+/// A request with a metric's headers: of those of one name the last is sent, and what says who asks
+/// is in the place of a header that does.
+pub(super) fn with_headers(
+    request: RequestBuilder,
+    headers: &[Header],
+    authenticated: bool,
+) -> RequestBuilder {
+    let mut all = HeaderMap::new();
+    for Header { key, value } in headers {
+        let (Ok(name), Ok(header)) = (HeaderName::try_from(key), HeaderValue::try_from(value))
+        else {
+            // The request tells what is wrong with it.
+            return request.header(key, value);
+        };
+        if !(authenticated && name == AUTHORIZATION) {
+            all.insert(name, header);
+        }
+    }
+    request.headers(all)
+}
+
+/// A request whose body is of this type, whatever its headers say.
+pub(super) fn typed(request: RequestBuilder, content_type: &'static str) -> RequestBuilder {
+    let header = (CONTENT_TYPE, HeaderValue::from_static(content_type));
+    request.headers(HeaderMap::from_iter([header]))
 }
 
 fn trusting(url: &Url, insecure: bool) -> ClientBuilder {

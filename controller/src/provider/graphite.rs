@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn measure(query: &GraphiteQuery, given: Given<'_>) -> Result<Outcome, String> {
     let asked = exchange::within(PATIENCE, async {
         let url = url(query)?;
-        let client = exchange::following(&GRAPHITE, &url, false)?;
+        let client = exchange::following(&GRAPHITE, &url, false, false)?;
         let answer = send(&GRAPHITE, client.get(url)).await?;
         answer::read(&answer, given.hidden)
     });

@@ -36,13 +36,15 @@ struct Client {
     scopes: Vec<String>,
     /// Of what only the client knows: that itself is not kept.
     hash: [u8; 32],
+    /// Whether it came from a server that nobody had vouched for.
+    insecure: bool,
 }
 
 #[derive(Clone)]
 struct Token {
     text: String,
-    /// None: until it is refused.
-    expires: Option<Timestamp>,
+    given: Timestamp,
+    expires: Timestamp,
 }
 
 /// Who asks, and what is known of tokens.
@@ -83,17 +85,17 @@ impl Asker<'_> {
             }
             Some(Authentication::OAuth2(oauth2)) => oauth2,
         };
-        let client = Client::of(oauth2);
+        let client = Client::of(oauth2, self.insecure);
         if let Some(kept) = self.tokens.kept(&client, self.now) {
             let answer = send(server, request().bearer_auth(&kept)).await?;
-            if answer.status != StatusCode::UNAUTHORIZED {
+            if !refuses(&answer) {
                 return Ok(answer);
             }
             self.tokens.drop_if(&client, &kept);
         }
         let token = self.fetch(oauth2).await?;
         let answer = send(server, request().bearer_auth(&token.text)).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
+        if !refuses(&answer) {
             self.tokens.keep(client, token);
         }
         Ok(answer)
@@ -109,13 +111,22 @@ impl Asker<'_> {
     }
 }
 
+/// Whether the token may be to blame: some servers say of one that was revoked that it is forbidden.
+fn refuses(answer: &Answer) -> bool {
+    matches!(
+        answer.status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    )
+}
+
 impl Client {
-    fn of(oauth2: &OAuth2) -> Client {
+    fn of(oauth2: &OAuth2, insecure: bool) -> Client {
         Client {
             url: oauth2.token_url.clone(),
             id: oauth2.client_id.clone(),
             scopes: oauth2.scopes.clone(),
             hash: Sha256::digest(&oauth2.client_secret).into(),
+            insecure,
         }
     }
 }
@@ -123,12 +134,20 @@ impl Client {
 impl Tokens {
     fn kept(&self, client: &Client, now: Timestamp) -> Option<String> {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.retain(|_, token| token.expires.is_none_or(|expires| now < expires));
+        tokens.retain(|_, token| now < token.expires);
         tokens.get(client).map(|token| token.text.clone())
     }
 
+    /// Keeps a token; the one given longest ago makes room for it.
     fn keep(&self, client: Client, token: Token) {
+        // More than a cluster's metrics have clients: what arguments make of them is not bounded.
+        const MOST: usize = 256;
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tokens.len() >= MOST && !tokens.contains_key(&client) {
+            let oldest = tokens.iter().min_by_key(|(_, token)| token.given);
+            let oldest = oldest.map(|(client, _)| client.clone());
+            oldest.and_then(|oldest| tokens.remove(&oldest));
+        }
         tokens.insert(client, token);
     }
 
@@ -202,15 +221,19 @@ fn read(answer: &Answer, now: Timestamp) -> Result<Token, String> {
         Value::String(text) => text.parse().ok(),
         other => other.as_u64(),
     };
-    let expires = seconds.map(|seconds: u64| {
-        let good = Duration::from_secs(seconds.min(LONGEST)).saturating_sub(ON_ITS_WAY);
-        now.plus(good)
-    });
+    let good = match seconds {
+        Some(seconds) => Duration::from_secs(u64::min(seconds, LONGEST)),
+        None => UNSAID,
+    };
     Ok(Token {
         text: given.access_token,
-        expires,
+        given: now,
+        expires: now.plus(good.saturating_sub(ON_ITS_WAY)),
     })
 }
+
+/// How long a token is good whose server does not say it: few give any for less.
+const UNSAID: Duration = Duration::from_secs(5 * 60);
 
 /// A year: a token said to be good for longer is asked for again then.
 const LONGEST: u64 = 31_536_000;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serin_core::analysis::{Outcome, PrometheusQuery};
 use serin_core::time::Timestamp;
@@ -34,7 +33,8 @@ pub type Series = (Labels, f64);
 pub fn client() -> reqwest::Result<Client> {
     http::plain()
         .no_proxy()
-        .redirect(exchange::by_http())
+        .referer(false)
+        .redirect(exchange::redirects(true, true))
         .build()
 }
 
@@ -92,7 +92,11 @@ async fn answered<T>(
         "no address of Prometheus (give one in provider.prometheus.address or to the controller)",
     )?;
     let answered = exchange::within(query.timeout, asked).await;
-    let answered = answered.and_then(|answer| read(answer.status, &answer.body));
+    let answered = answered.and_then(|answer| {
+        let read = read(answer.status, &answer.body);
+        // Some proxies tell what they refuse.
+        read.map_err(|why| answer.without_credential(&why))
+    });
     answered.map_err(|why| {
         let address = trouble::without_secrets(address);
         format!("query {:?} at {address}: {why}", query.query)
@@ -162,7 +166,10 @@ fn trusting(http: &Client, query: &PrometheusQuery, url: &Url) -> Result<Client,
         (false, "https") => http::verified(),
         _ => return Ok(http.clone()),
     };
-    let built = builder.no_proxy().build();
+    // The query is a body.
+    let redirects = exchange::redirects(false, true);
+    let builder = builder.no_proxy().referer(false).redirect(redirects);
+    let built = builder.build();
     built.map_err(|why| trouble::of(&PROMETHEUS, &why))
 }
 
@@ -175,15 +182,13 @@ fn request(client: &Client, query: &PrometheusQuery, method: Method, url: &Url) 
     if body.is_some() {
         target.set_query(None);
     }
-    let mut request = client.request(method, target);
-    if let Some(body) = body {
-        request = request
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body);
+    let request = client.request(method, target);
+    let authenticated = query.authentication.is_some();
+    let request = exchange::with_headers(request, &query.headers, authenticated);
+    match body {
+        Some(body) => exchange::typed(request, "application/x-www-form-urlencoded").body(body),
+        None => request,
     }
-    query.headers.iter().fold(request, |request, header| {
-        request.header(&header.key, &header.value)
-    })
 }
 
 #[cfg(test)]

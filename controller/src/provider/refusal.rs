@@ -18,10 +18,8 @@ pub(super) fn good<'a>(answer: &'a Answer, hidden: &Secrets) -> Result<&'a [u8],
         // A page that redirects says nothing else.
         Some(message) if !answer.status.is_redirection() => {
             let status = answer.status;
-            Err(format!(
-                "status {status}: {}",
-                cut(&cut_out(&message, hidden))
-            ))
+            let message = answer.without_credential(&cut_out(&message, hidden));
+            Err(format!("status {status}: {}", cut(&message)))
         }
         _ => answer.good(hidden),
     }

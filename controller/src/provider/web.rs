@@ -1,6 +1,5 @@
 //! A URL that answers with JSON: a query in, what its path finds in the answer out.
 
-use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serin_core::analysis::metric::{JsonPath, WebBody, WebMethod};
 use serin_core::analysis::{Outcome, Reading, Secrets, WebQuery};
@@ -31,7 +30,7 @@ pub(super) async fn measure(query: &WebQuery, given: Given<'_>) -> Result<Outcom
 
 async fn ask(query: &WebQuery, given: Given<'_>) -> Result<Answer, String> {
     let url = exchange::url(&query.url)?;
-    let client = exchange::following(&SERVER, &url, query.insecure)?;
+    let client = exchange::following(&SERVER, &url, query.insecure, carries(query))?;
     let asker = Asker {
         authentication: query.authentication.as_ref(),
         insecure: query.insecure,
@@ -42,30 +41,29 @@ async fn ask(query: &WebQuery, given: Given<'_>) -> Result<Answer, String> {
     asker.send(&SERVER, request).await
 }
 
+/// Whether more is sent than the URL.
+fn carries(query: &WebQuery) -> bool {
+    let has_body = matches!(
+        query.method,
+        WebMethod::Post(Some(_)) | WebMethod::Put(Some(_))
+    );
+    has_body || !query.headers.is_empty() || query.authentication.is_some()
+}
+
 fn request(client: &Client, query: &WebQuery, url: &Url) -> RequestBuilder {
     let (method, body) = match &query.method {
         WebMethod::Get => (Method::GET, None),
         WebMethod::Post(body) => (Method::POST, body.as_ref()),
         WebMethod::Put(body) => (Method::PUT, body.as_ref()),
     };
-    let mut request = client.request(method, url.clone());
-    for header in &query.headers {
-        request = request.header(&header.key, &header.value);
-    }
+    let request = client.request(method, url.clone());
+    let authenticated = query.authentication.is_some();
+    let request = exchange::with_headers(request, &query.headers, authenticated);
     match body {
         None => request,
         Some(WebBody::Text(text)) => request.body(text.clone()),
         Some(WebBody::Json(json)) => {
-            let says_so = query
-                .headers
-                .iter()
-                .any(|header| header.key.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
-            // What the metric says of its body is not said twice.
-            if says_so {
-                request.body(json.to_string())
-            } else {
-                request.json(json)
-            }
+            exchange::typed(request, "application/json").body(json.to_string())
         }
     }
 }

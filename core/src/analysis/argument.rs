@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::wanted::{secret_entry, secret_name};
 use crate::field::Field;
 
 /// What arguments may refer to.
@@ -119,8 +120,10 @@ fn source(from: &Field<'_>, sources: &[&str]) -> Option<Source> {
 
 fn secret_key(secret: &Field<'_>) -> Option<SecretKey> {
     secret.only(&["name", "key"]);
-    let name = secret.required("name", "a Secret's name")?.name()?;
-    let key = secret.required("key", "a key of the Secret")?.name()?;
+    let name = secret.required("name", "a Secret's name")?;
+    let name = secret_name(&name)?;
+    let key = secret.required("key", "a key of the Secret")?;
+    let key = secret_entry(&key)?;
     Some(SecretKey {
         name: name.to_string(),
         key: key.to_string(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::condition::Condition;
-use super::wanted::Wanted;
+use super::wanted::{Wanted, secret_name};
 use crate::field::Field;
 
 pub use authentication::{Authentication, BasicAuth, OAuth2};
@@ -114,14 +114,14 @@ const PROVIDERS: [(&str, ReadProvider); 9] = [
     ("datadog", |field, args| {
         datadog::read(field, args).map(Provider::Datadog)
     }),
-    ("newRelic", |field, _| {
-        new_relic::read(field).map(Provider::NewRelic)
+    ("newRelic", |field, args| {
+        new_relic::read(field, args).map(Provider::NewRelic)
     }),
     ("graphite", |field, args| {
         graphite::read(field, args).map(Provider::Graphite)
     }),
-    ("influxdb", |field, _| {
-        influxdb::read(field).map(Provider::Influxdb)
+    ("influxdb", |field, args| {
+        influxdb::read(field, args).map(Provider::Influxdb)
     }),
     ("cloudWatch", |field, args| {
         cloud_watch::read(field, args).map(Provider::CloudWatch)
@@ -289,6 +289,15 @@ impl Args {
             ));
         }
         number
+    }
+
+    /// The name of a Secret.
+    fn secret_name(self, field: &Field<'_>) -> Option<String> {
+        let name = match field.value().as_str() {
+            Some(open) if self.unknown(open) => open,
+            _ => secret_name(field)?,
+        };
+        Some(name.to_string())
     }
 
     fn duration(self, field: &Field<'_>) -> Option<Duration> {

@@ -8,7 +8,7 @@ use super::metric::{Metric, Provider};
 use super::reading::Outcome;
 use super::resolve::RunSpec;
 use super::status::{Measurement, MetricResult, RunStatus, RunSummary};
-use super::ticking::{self, Before};
+use super::ticking::{self, Before, STATE};
 use super::verdict::{assess_metric, exceeded, judge};
 use crate::step::RunPhase;
 use crate::time::Timestamp;
@@ -169,7 +169,7 @@ pub fn finish(spec: &RunSpec, status: &mut RunStatus, metric: usize, ended: Ende
     if let Some(begun) = result.and_then(MetricResult::under_way) {
         let measurement = Measurement {
             phase: ended.phase,
-            message: ended.message,
+            message: short(ended.message),
             finished_at: Some(ended.at),
             resume_at: None,
             ..begun.clone()
@@ -246,15 +246,33 @@ fn measurement(metric: &Metric, measured: Measured) -> Measurement {
         Some(why) if message.is_empty() => why.clone(),
         _ => message,
     };
+    let bounded = |(key, text): (String, String)| match key.as_str() {
+        // A judge reads it again.
+        STATE => (key, text),
+        _ => (key, short(text)),
+    };
     Measurement {
         phase,
-        message,
+        message: short(message),
         started_at: started,
         finished_at: phase.completed().then_some(finished),
         resume_at: again.filter(|_| !phase.completed()),
-        value,
-        metadata,
+        value: short(value),
+        metadata: metadata.into_iter().map(bounded).collect(),
     }
+}
+
+/// A text as a status keeps it: all of a run's measurements must fit into one object, of which etcd
+/// takes 1.5 MiB. Conditions have judged the whole.
+fn short(text: String) -> String {
+    const LONGEST: usize = 4096;
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let rest = format!("… ({} bytes in all)", text.len());
+    let end = text.floor_char_boundary(LONGEST.saturating_sub(rest.len()));
+    let begin = text.get(..end).unwrap_or_default();
+    format!("{begin}{rest}")
 }
 
 fn count(result: &mut MetricResult, phase: RunPhase) {

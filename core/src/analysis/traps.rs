@@ -92,6 +92,14 @@ pub enum Trap {
     },
 }
 
+impl Trap {
+    /// Whether it is likely that something else was meant. What a limit tolerates is told to those
+    /// who have their files checked, and to others only where it never fails a run.
+    fn is_likely(&self) -> bool {
+        !matches!(self, Trap::FailureLimit { never_by: None, .. })
+    }
+}
+
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -126,7 +134,13 @@ impl fmt::Display for Trap {
                 let condition = shown(&Value::from(condition.as_str()));
                 write!(f, "is {condition}, which is an Error each time: {why}")?;
                 match number {
-                    Some(number) => write!(f, ", expected {number} in the place of result"),
+                    Some(number) => {
+                        let wrong = match *number {
+                            ELEMENT => WHOLE,
+                            _ => ELEMENT,
+                        };
+                        write!(f, ", expected {number} in the place of {wrong}")
+                    }
                     None => Ok(()),
                 }
             }
@@ -199,6 +213,7 @@ pub fn notices<'a>(
     }
     let told = used.into_iter().flat_map(|template| {
         let warnings = template.warnings().into_iter();
+        let warnings = warnings.filter(|warning| warning.trap.is_likely());
         warnings.map(move |warning| format!("{} {}: {warning}", template.kind(), template.name))
     });
     told.collect()
@@ -210,7 +225,13 @@ fn of_metric(index: usize, fields: &Value) -> Vec<Warning> {
         return Vec::new();
     };
     let query = match &metric.provider {
-        Provider::Prometheus(query) => Some(query::shape(&query.query)),
+        Provider::Prometheus(query) => {
+            let shape = query::shape(&query.query);
+            Some(match query.range {
+                Some(_) => shape.over_range(),
+                None => shape,
+            })
+        }
         _ => None,
     };
     let written = Written {
@@ -283,10 +304,13 @@ impl Written<'_> {
 /// How conditions name the number of a reading.
 fn name_of(reading: &Reading) -> &'static str {
     match reading {
-        Reading::Scalar(_) => "result",
-        _ => "result[0]",
+        Reading::Scalar(_) => WHOLE,
+        _ => ELEMENT,
     }
 }
+
+const WHOLE: &str = "result";
+const ELEMENT: &str = "result[0]";
 
 #[cfg(test)]
 mod tests;

@@ -141,7 +141,10 @@ impl std::fmt::Display for Dispersion {
         let Dispersion { value, from } = self;
         match from {
             Source::Given => write!(f, "{value} (from the manifest)"),
-            Source::Default => write!(f, "{value} (the default: stable has too few errors)"),
+            Source::Default => write!(
+                f,
+                "{value} (the default: stable has too few errors, or one process)"
+            ),
             Source::Stable { ticks, bad } => write!(
                 f,
                 "{value:.2} (measured on stable against itself: {bad} errors in {ticks} ticks)"

@@ -40,7 +40,9 @@ impl Evidence {
             return;
         };
         let null = bad.share(rule.null);
-        let tails = rule.tails && rule.dispersion > 0.0;
+        // Below this it changes nothing that shows, and its numbers leave what a float can tell apart.
+        const LEAST: f64 = 1e-3;
+        let tails = rule.tails && rule.dispersion >= LEAST;
         let beta = tails.then(|| bad.beta(null, rule.dispersion));
         for (sum, ratio) in self.0.iter_mut().zip(rule.alternatives) {
             let other = bad.share(*ratio);

@@ -92,6 +92,12 @@ impl Latency {
         })
     }
 
+    /// How many of the canary's requests were compared.
+    pub(super) fn seen(&self) -> u64 {
+        let seen = self.tests.iter().map(|test| test.slower.canary.requests);
+        seen.max().unwrap_or(0)
+    }
+
     /// The bounds that are watched, rising.
     pub fn bounds(&self) -> impl Iterator<Item = f64> {
         self.tests.iter().map(|test| test.bound)

@@ -42,6 +42,8 @@ pub struct State {
     pub most_slow: f64,
 }
 
+/// So many requests of the canary have to be compared before its latency is known at all.
+const SEEN: u64 = 50;
 /// Evidence above this keeps a canary from going on.
 const SUSPECT: f64 = 5.0;
 
@@ -169,7 +171,8 @@ impl State {
         let most = progress.absolute.max(progress.ratio);
         let over = self.at.since(self.begun) >= parameters.promotion.minimum;
         let enough = most >= (1.0 / parameters.promotion.beta).ln();
-        (over && enough && self.suspicion().is_none()).then(|| Reason::Good {
+        let fast = self.latency.as_ref().is_none_or(|one| one.seen() >= SEEN);
+        (over && enough && fast && self.suspicion(parameters).is_none()).then(|| Reason::Good {
             counted: self.counted,
             odds: most.exp(),
         })
@@ -182,7 +185,7 @@ impl State {
             let stable = counted.stable.requests;
             return Reason::NoRequests { stable };
         }
-        if let Some(suspicion) = self.suspicion() {
+        if let Some(suspicion) = self.suspicion(parameters) {
             return suspicion;
         }
         let progress = self.progress(parameters);
@@ -190,6 +193,9 @@ impl State {
         if progress.absolute.max(progress.ratio) >= enough {
             let passed = self.at.since(self.begun);
             let left = parameters.promotion.minimum.saturating_sub(passed);
+            if left.is_zero() {
+                return Reason::NoLatency { counted };
+            }
             return Reason::Early { left, counted };
         }
         let requests = needed(counted, &progress, &parameters.promotion);
@@ -203,18 +209,23 @@ impl State {
         }
     }
 
-    /// What speaks against the canary, if it is too much to go on.
-    fn suspicion(&self) -> Option<Reason> {
+    /// What speaks against the canary, if it is too much to go on. A difference that is sure and too small
+    /// to matter is none.
+    fn suspicion(&self, parameters: &Parameters) -> Option<Reason> {
         let (errors, slow) = (self.worse.ln(), self.latency.as_ref().map(Latency::ln));
-        if errors > SUSPECT.ln() {
+        let sure = (1.0 / parameters.alpha_each()).ln();
+        if errors > SUSPECT.ln() && (errors < sure || matters(self.counted, &parameters.errors)) {
             return Some(Reason::Suspect {
                 counted: self.counted,
                 odds: errors.exp(),
             });
         }
         let slow = slow.filter(|slow| *slow > SUSPECT.ln())?;
+        let practical = parameters.latency.as_ref()?.practical;
+        let open = |ln, slower| ln < sure || matters(slower, &practical);
+        let suspect = |ln, slower| ln > SUSPECT.ln() && open(ln, slower);
         Some(Reason::SuspectSlow {
-            at: self.latency.as_ref()?.worst(|_, _| true)?,
+            at: self.latency.as_ref()?.worst(suspect)?,
             odds: slow.exp(),
         })
     }

@@ -95,6 +95,11 @@ pub enum Reason {
         /// What was counted.
         counted: Pair,
     },
+    /// Its errors are good, and nothing is known of its latency.
+    NoLatency {
+        /// What was counted.
+        counted: Pair,
+    },
     /// Nobody asked the canary anything.
     NoRequests {
         /// Requests of stable meanwhile.
@@ -232,6 +237,11 @@ impl fmt::Display for Reason {
                 "canary is as good as stable ({}) and is watched for {} more",
                 Against(counted),
                 spoken(*left)
+            ),
+            Reason::NoLatency { counted } => write!(
+                f,
+                "canary is as good as stable ({}), and its latency is not known yet",
+                Against(counted)
             ),
             Reason::NoRequests { stable } => {
                 write!(f, "canary had no request (stable had {})", grouped(*stable))

@@ -33,6 +33,18 @@ pub(super) struct Selector {
     counts: Counts,
 }
 
+impl Selector {
+    /// The unit of its buckets' bounds in milliseconds, by the convention of Prometheus that a metric's
+    /// name ends with its unit.
+    fn milliseconds(&self) -> f64 {
+        let name = self.text.split('{').next().unwrap_or_default();
+        match name.contains("seconds") && !name.contains("milliseconds") {
+            true => 1000.0,
+            false => 1.0,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counts {
     /// Whatever the series' own labels say.
@@ -212,7 +224,7 @@ impl Sorted<'_> {
                 side.errors += if is_error && by_labels { by } else { 0.0 };
             }
             What::Errors => side.errors += by,
-            What::Buckets => side.bucket(labels, by)?,
+            What::Buckets => side.bucket(labels, by, selector.milliseconds())?,
         }
         Ok(())
     }
@@ -243,11 +255,13 @@ impl Sorted<'_> {
 }
 
 impl Side {
-    fn bucket(&mut self, labels: &Labels, by: f64) -> Result<(), String> {
+    /// Adds to a bucket whose bound is so many milliseconds.
+    fn bucket(&mut self, labels: &Labels, by: f64, unit: f64) -> Result<(), String> {
         let le = labels.get("le").map_or("", String::as_str);
         let bound: f64 = le.parse().map_err(|_| {
             format!("a bucket has le={le:?}, expected a number (is it a histogram?)")
         })?;
+        let bound = bound * unit;
         match self.buckets.iter_mut().find(|(known, _)| *known == bound) {
             Some((_, below)) => *below += by,
             None => self.buckets.push((bound, by)),

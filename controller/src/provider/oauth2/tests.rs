@@ -163,8 +163,59 @@ fn no_log_shows_a_token() {
     };
     let token = Token {
         text: "hunter3".into(),
-        expires: None,
+        given: NOW,
+        expires: NOW,
     };
-    tokens.keep(Client::of(&oauth2), token);
+    tokens.keep(Client::of(&oauth2, false), token);
     assert!(!format!("{tokens:?} {oauth2:?}").contains("hunter"));
+}
+
+#[tokio::test]
+async fn a_token_without_an_end_is_fetched_again_and_so_is_one_that_is_forbidden() {
+    const ENDLESS: &str = r#"{"access_token":"token-0"}"#;
+    let (giver, server) = (
+        answers([(200, ENDLESS), (200, GIVEN), (200, NEXT)]).await,
+        answers([(200, "1"), (200, "1"), (403, "old"), (200, "2")]).await,
+    );
+    let asking = asking();
+    asked(&asking, &giver, &server, NOW).await.unwrap();
+    let later = NOW.plus(Duration::from_secs(300));
+    asked(&asking, &giver, &server, later).await.unwrap();
+    let again = asked(&asking, &giver, &server, later).await.unwrap();
+    assert_eq!(again.shown, "2");
+    assert_eq!(
+        sent(&server),
+        [
+            "Bearer token-0",
+            "Bearer token-1",
+            "Bearer token-1",
+            "Bearer token-2"
+        ]
+    );
+}
+
+#[test]
+fn the_oldest_token_makes_room() {
+    let tokens = Tokens::default();
+    let client = |id: u64| Client {
+        url: "http://t".into(),
+        id: id.to_string(),
+        scopes: Vec::new(),
+        hash: [0; 32],
+        insecure: false,
+    };
+    for id in 0..300 {
+        let given = NOW.plus(Duration::from_secs(id));
+        let expires = NOW.plus(Duration::from_secs(3600));
+        let text = id.to_string();
+        let token = Token {
+            text,
+            given,
+            expires,
+        };
+        tokens.keep(client(id), token);
+    }
+    assert_eq!(tokens.0.lock().unwrap().len(), 256);
+    assert_eq!(tokens.kept(&client(43), NOW), None);
+    assert!(tokens.kept(&client(44), NOW).is_some());
 }

@@ -254,3 +254,16 @@ async fn a_token_is_sent_where_one_is_wanted() {
     assert_eq!(server.seen()[0].headers["authorization"], "Bearer hunter3");
     assert_eq!(token.seen()[0].body, "grant_type=client_credentials");
 }
+
+#[tokio::test]
+async fn an_error_with_the_credential_in_it_is_told_without() {
+    let refused = r#"{"status":"error","errorType":"bad_data","error":"no Basic dXNlcjpwYXNz"}"#;
+    let server = answers([(400, refused)]).await;
+    let mut query = query(&server.address);
+    query.authentication = Some(Authentication::Basic(BasicAuth {
+        username: "user".into(),
+        password: "pass".into(),
+    }));
+    let why = asked(&query).await.unwrap_err();
+    assert!(why.ends_with("bad_data: no Basic *****"), "{why}");
+}

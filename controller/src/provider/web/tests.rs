@@ -172,3 +172,54 @@ async fn an_answer_with_the_request_in_it_tells_no_secret() {
     let outcome = asked_with(&query, &secrets).await.unwrap();
     assert_eq!(outcome.shown, "{\"token\":\"*****\"}");
 }
+
+#[tokio::test]
+async fn headers_are_sent_once_and_who_asks_is_said_by_authentication() {
+    let server = answers([(200, "1")]).await;
+    let mut query = query(&server.address);
+    query.method = WebMethod::Post(Some(WebBody::Json(json!({}))));
+    query.headers = [
+        ("X-Team", "a"),
+        ("x-team", "b"),
+        ("Authorization", "Bearer mine"),
+        ("Content-Type", "text/plain"),
+    ]
+    .map(|(key, value)| Header {
+        key: key.into(),
+        value: value.into(),
+    })
+    .into();
+    asked(&query).await.unwrap();
+    query.authentication = Some(Authentication::Basic(BasicAuth {
+        username: "user".into(),
+        password: "pass".into(),
+    }));
+    asked(&query).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen[0].headers["x-team"], "b");
+    assert_eq!(seen[0].headers["content-type"], "application/json");
+    assert_eq!(seen[0].headers["authorization"], "Bearer mine");
+    assert_eq!(seen[1].headers["authorization"], "Basic dXNlcjpwYXNz");
+}
+
+#[tokio::test]
+async fn what_is_for_one_server_does_not_go_on_to_another() {
+    let there = answers([(200, "1")]).await;
+    let location = there.address.clone();
+    let redirect = move || async move { axum::response::Redirect::temporary(&location) };
+    let router = axum::Router::new().fallback(axum::routing::any(redirect));
+    let mut query = query(&format!(
+        "{}/?token=x",
+        crate::provider::served::serve(router).await
+    ));
+    asked(&query).await.unwrap();
+    query.headers = vec![Header {
+        key: "X-Token".into(),
+        value: "hunter2".into(),
+    }];
+    let why = asked(&query).await.unwrap_err();
+    assert!(why.contains("it redirects to another server"), "{why}");
+    let seen = there.seen();
+    assert_eq!(seen.len(), 1);
+    assert!(!seen[0].headers.contains_key("referer"));
+}

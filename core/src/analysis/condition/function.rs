@@ -225,7 +225,7 @@ fn as_int(value: &Value) -> Result<Value, String> {
         Value::String(text) => text
             .parse()
             .map(Value::Integer)
-            .map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax")),
+            .map_err(|_| no_number("asInt", text)),
         other => Err(format!("asInt() not supported on type {}", Kind::of(other))),
     }
 }
@@ -237,12 +237,18 @@ fn as_float(value: &Value) -> Result<Value, String> {
         Value::String(text) => text
             .parse()
             .map(Value::Float)
-            .map_err(|_| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
+            .map_err(|_| no_number("asFloat", text)),
         other => Err(format!(
             "asFloat() not supported on type {}",
             Kind::of(other)
         )),
     }
+}
+
+/// What a text says may be a secret that an answer repeats: errors are told, so it is not in them.
+fn no_number(name: &str, text: &str) -> String {
+    let length = text.len();
+    format!("{name}: a text of {length} bytes is no number (invalid syntax)")
 }
 
 fn number(name: &str, value: &Value) -> Result<f64, String> {
@@ -259,12 +265,15 @@ fn number(name: &str, value: &Value) -> Result<f64, String> {
 fn builtin(name: &str, args: Vec<Value>) -> Result<Value, String> {
     static BUILTIN: LazyLock<Environment<'static>> = LazyLock::new(Environment::new);
     let context = Context::default();
+    let kinds = args.iter().map(|arg| Kind::of(arg).to_string());
+    let kinds = kinds.collect::<Vec<_>>().join(", ");
     // The crate states no promise that it never panics, and a template's author chooses the
     // arguments.
     let call = || BUILTIN.eval_func(&context, name, args, None);
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
-        Ok(answer) => answer.map_err(|why| why.to_string()),
-        Err(_) => Err(format!("{name} cannot take these arguments")),
+        Ok(Ok(answer)) => Ok(answer),
+        // The crate's errors repeat the arguments, which may be secrets.
+        Ok(Err(_)) | Err(_) => Err(format!("{name} cannot take these arguments ({kinds})")),
     }
 }
 

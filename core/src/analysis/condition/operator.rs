@@ -191,11 +191,13 @@ impl Binary {
 
     /// The crate knows time zones and durations.
     fn apply_to_times(self, left: Value, right: Value) -> Result<Value, String> {
+        // The crate's errors repeat the values, which may be secrets.
+        let misfit = self.misfit(&left, &right);
         let mut context = expr::Context::default();
         context.insert("left", left);
         context.insert("right", right);
         let text = format!("left {} right", self.sign());
-        expr::eval(&text, &context).map_err(|why| why.to_string())
+        expr::eval(&text, &context).map_err(|_| misfit)
     }
 
     fn on_floats(self, left: f64, right: f64) -> Option<f64> {

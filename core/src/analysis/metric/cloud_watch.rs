@@ -69,8 +69,7 @@ pub(super) fn read(field: &Field<'_>, args: Args) -> Option<CloudWatchQuery> {
     });
     let secret = field.optional("secretRef").and_then(|written| {
         written.only(&["name"]);
-        let name = written.required("name", "the name of a Secret")?.name()?;
-        Some(name.to_string())
+        args.secret_name(&written.required("name", "the name of a Secret")?)
     });
     let written = field.required("metricDataQueries", "a list of queries")?;
     Some(CloudWatchQuery {

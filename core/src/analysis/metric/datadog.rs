@@ -1,7 +1,7 @@
 //! `provider.datadog`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ pub(super) fn read(field: &Field<'_>, args: Args) -> Option<DatadogQuery> {
         interval: request::duration(field, args, "interval", DEFAULT_INTERVAL),
         timeout: request::duration(field, args, "requestTimeout", DEFAULT_TIMEOUT),
         secret: match field.optional("secretRef") {
-            Some(found) => secret_ref(&found)?,
+            Some(found) => secret_ref(&found, args)?,
             None => DEFAULT_SECRET.to_string(),
         },
         question: question(field, args)?,
@@ -82,15 +82,14 @@ pub(super) fn read(field: &Field<'_>, args: Args) -> Option<DatadogQuery> {
 
 /// The Secret's name. Secrets are read from the run's own namespace only: what measures in one
 /// namespace must not use the credentials of another.
-fn secret_ref(field: &Field<'_>) -> Option<String> {
+fn secret_ref(field: &Field<'_>, args: Args) -> Option<String> {
     field.only(&["name", "namespaced"]);
     if let Some(namespaced) = field.optional("namespaced")
         && namespaced.boolean() == Some(false)
     {
         namespaced.expected("true (a Secret is read from the run's own namespace)");
     }
-    let name = field.required("name", "the name of a Secret")?.name()?;
-    Some(name.to_string())
+    args.secret_name(&field.required("name", "the name of a Secret")?)
 }
 
 fn question(field: &Field<'_>, args: Args) -> Option<DatadogQuestion> {
@@ -112,9 +111,16 @@ fn question(field: &Field<'_>, args: Args) -> Option<DatadogQuestion> {
     }
 }
 
+/// The field `name`, unless it has the value that Argo Rollouts takes for none.
+fn given<'f>(field: &Field<'f>, name: &str) -> Option<Field<'f>> {
+    let found = field.optional(name)?;
+    let is_none = *found.value() == json!("") || *found.value() == json!({});
+    (!is_none).then_some(found)
+}
+
 fn last(field: &Field<'_>) -> Option<DatadogQuestion> {
     for name in ["queries", "formula", "aggregator"] {
-        if let Some(found) = field.optional(name) {
+        if let Some(found) = given(field, name) {
             found.refuse("needs apiVersion v2");
         }
     }
@@ -123,8 +129,8 @@ fn last(field: &Field<'_>) -> Option<DatadogQuestion> {
 }
 
 fn scalar(field: &Field<'_>, args: Args) -> Option<DatadogQuestion> {
-    let formula = field.optional("formula");
-    let queries = match (field.optional("query"), field.optional("queries")) {
+    let formula = given(field, "formula");
+    let queries = match (given(field, "query"), given(field, "queries")) {
         (Some(_), Some(queries)) => {
             queries.refuse("stands beside query, expected one of them");
             return None;
@@ -141,7 +147,7 @@ fn scalar(field: &Field<'_>, args: Args) -> Option<DatadogQuestion> {
     if queries.len() > 1 && formula.is_none() {
         field.required("formula", "what becomes of several queries");
     }
-    let aggregator = field.optional("aggregator");
+    let aggregator = given(field, "aggregator");
     Some(DatadogQuestion::Scalar {
         queries,
         formula: match formula {
@@ -157,9 +163,6 @@ fn scalar(field: &Field<'_>, args: Args) -> Option<DatadogQuestion> {
 
 fn named(field: &Field<'_>) -> Option<BTreeMap<String, String>> {
     let fields = field.object()?;
-    if fields.is_empty() {
-        field.expected("at least one query");
-    }
     let query = |(name, query): (&String, &Value)| {
         let query = field.beside(name, query).name()?.to_string();
         Some((name.clone(), query))

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+use super::Args;
 use crate::analysis::wanted::Wanted;
 use crate::field::Field;
 
@@ -38,15 +39,11 @@ impl InfluxdbQuery {
     }
 }
 
-pub(super) fn read(field: &Field<'_>) -> Option<InfluxdbQuery> {
+pub(super) fn read(field: &Field<'_>, args: Args) -> Option<InfluxdbQuery> {
     field.only(&["profile", "query"]);
-    let profile = match field.optional("profile") {
-        Some(written) => written.string(),
-        None => Some(""),
-    };
-    let profile = match profile? {
-        "" => DEFAULT_PROFILE,
-        name => name,
+    let profile = match field.optional("profile").filter(|f| f.value() != "") {
+        Some(written) => args.secret_name(&written)?,
+        None => DEFAULT_PROFILE.to_string(),
     };
     let written = field.required("query", "a query in Flux")?;
     let query = written.string()?;
@@ -55,7 +52,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<InfluxdbQuery> {
         return None;
     }
     Some(InfluxdbQuery {
-        profile: profile.to_string(),
+        profile,
         query: query.to_string(),
     })
 }
@@ -68,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_profile_is_influxdb_where_none_is_named() {
-        let profile = |value| read_by(value, |field, _| read(field)).0.unwrap().profile;
+        let profile = |value| read_by(value, read).0.unwrap().profile;
         assert_eq!(profile(json!({"query": "q"})), "influxdb");
         assert_eq!(profile(json!({"query": "q", "profile": ""})), "influxdb");
         assert_eq!(profile(json!({"query": "q", "profile": "mine"})), "mine");
@@ -76,9 +73,7 @@ mod tests {
 
     #[test]
     fn a_token_in_the_metric_is_refused() {
-        let (_, errors) = read_by(json!({"query": " ", "authToken": "t"}), |field, _| {
-            read(field)
-        });
+        let (_, errors) = read_by(json!({"query": " ", "authToken": "t"}), read);
         assert_eq!(
             errors,
             [

@@ -42,7 +42,7 @@ impl JsonPath {
 
 /// What stands in the one pair of braces, or the text itself without any.
 fn braced(text: &str) -> Result<&str, String> {
-    let text = text.trim();
+    let text = first_braces(text.trim());
     let inside = match (text.strip_prefix('{'), text.strip_suffix('}')) {
         (None, None) => text,
         (Some(rest), Some(_)) => rest.strip_suffix('}').unwrap_or(rest),
@@ -54,6 +54,25 @@ fn braced(text: &str) -> Result<&str, String> {
         return Err("range and end make text, one value is wanted".to_string());
     }
     Ok(inside)
+}
+
+/// The first of several pairs of braces, whose result Argo Rollouts takes.
+fn first_braces(text: &str) -> &str {
+    let mut quote = None;
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '}') => {
+                let (first, rest) = text.split_at(at + 1);
+                let are_braces = rest.starts_with('{') && rest.ends_with('}');
+                return if are_braces { first } else { text };
+            }
+            (None, _) => {}
+        }
+    }
+    text
 }
 
 /// The same path in the form of RFC 9535: it begins at `$`, and a name that is more than letters,
@@ -75,7 +94,7 @@ fn standard(path: &str) -> Result<String, String> {
     }
     while let Some(c) = chars.next() {
         reading.take(c)?;
-        if c == '.' && reading.quote.is_none() {
+        if c == '.' && reading.quote.is_none() && !reading.in_number {
             if chars.next_if_eq(&'.').is_some() {
                 reading.descend()?;
             }
@@ -96,6 +115,8 @@ struct Reading {
     depth: usize,
     choices: usize,
     descents: usize,
+    /// Whether a number of a filter has just been read, be it up to its point.
+    in_number: bool,
 }
 
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
@@ -104,6 +125,9 @@ impl Reading {
     /// Takes a character as it is, and knows where it stands.
     fn take(&mut self, c: char) -> Result<(), String> {
         self.standard.push(c);
+        // Digits of names are not taken one by one.
+        let goes_on = c == '.' && self.in_number;
+        self.in_number = self.depth > 0 && (c.is_ascii_digit() || goes_on);
         match (self.quote, c) {
             (Some(_), _) if self.escaped => self.escaped = false,
             (Some(_), '\\') => self.escaped = true,
@@ -134,18 +158,24 @@ impl Reading {
         Ok(())
     }
 
-    /// A name after a dot. `\.` is a dot in it, and `-` and `/` are letters, as in kubectl.
+    /// A name after a dot. `\.` is a dot in it. It ends as in kubectl, in brackets also where an
+    /// operator may begin.
     fn name(&mut self, chars: &mut Chars<'_>) {
         let mut name = String::new();
         loop {
-            let letter = |c: &char| c.is_alphanumeric() || ['_', '-', '/', '\\'].contains(c);
+            let in_brackets = self.depth > 0;
+            let letter = |c: &char| match in_brackets {
+                true => c.is_alphanumeric() || ['_', '-', '/', '\\'].contains(c),
+                false => !c.is_whitespace() && !".,[]$@{}".contains(*c),
+            };
             match chars.next_if(letter) {
                 Some('\\') => name.extend(chars.next()),
                 Some(c) => name.push(c),
                 None => break,
             }
         }
-        let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        self.in_number = false;
+        let plain = name == "*" || name.chars().all(|c| c.is_alphanumeric() || c == '_');
         if plain && !name.starts_with(|c: char| c.is_numeric()) {
             self.standard.push_str(&name);
             return;
@@ -167,7 +197,7 @@ mod tests {
     fn found(path: &str) -> Option<Value> {
         let document = json!({
             "a": {"b": 1, "b-c": 2, "b.c/d": 3, "é": 4, "0": 5}, "none": null,
-            "list": [{"n": "x", "v": 10}, {"n": "y", "v": 20}],
+            "list": [{"n": "x", "v": 10}, {"n": "y", "v": 20}], "istio:error": 6, "it's": 7,
         });
         let path = JsonPath::parse(path).unwrap_or_else(|why| panic!("{path}: {why}"));
         path.first(&document).cloned()
@@ -198,6 +228,12 @@ mod tests {
             ("{$..['b-c']}", json!(2)),
             ("{..b-c}", json!(2)),
             ("{['a']['b']}", json!(1)),
+            ("{.list[?(@.v > 10.5)].n}", json!("y")),
+            ("{.list[?(@.v>-1.5e1)].n}", json!("x")),
+            ("{.istio:error}", json!(6)),
+            ("{.it's}", json!(7)),
+            ("{.list.*.v}", json!(10)),
+            ("{.a.b}{.a.0}", json!(1)),
         ] {
             assert_eq!(found(path), Some(value), "{path}");
         }
@@ -211,7 +247,7 @@ mod tests {
     fn what_is_no_path_to_one_value_is_refused() {
         for (path, why) in [
             ("{range .a[*]}", "range and end make text"),
-            ("{.a}{.b}", "more than one pair of braces"),
+            ("{.a}, {.b}", "more than one pair of braces"),
             (
                 "total: {.a}",
                 "a brace is not closed, or text stands beside it",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::request;
+use super::{Args, request};
 use crate::analysis::{SecretKey, Wanted};
 use crate::field::Field;
 
@@ -22,16 +22,15 @@ pub struct NewRelicQuery {
 const DEFAULT_PROFILE: &str = "newrelic";
 const DEFAULT_TIMEOUT_SECONDS: u64 = 5;
 
-pub(super) fn read(field: &Field<'_>) -> Option<NewRelicQuery> {
+pub(super) fn read(field: &Field<'_>, args: Args) -> Option<NewRelicQuery> {
     field.only(&["profile", "query", "timeout"]);
-    let profile = match field.optional("profile") {
-        Some(profile) => profile.string()?,
-        None => "",
+    let profile = match field.optional("profile").filter(|f| f.value() != "") {
+        Some(profile) => args.secret_name(&profile)?,
+        None => DEFAULT_PROFILE.to_string(),
     };
-    let named = !profile.is_empty();
     Some(NewRelicQuery {
         timeout: request::seconds(field, "timeout", DEFAULT_TIMEOUT_SECONDS),
-        profile: if named { profile } else { DEFAULT_PROFILE }.to_string(),
+        profile,
         query: field.required("query", "a query")?.name()?.to_string(),
     })
 }

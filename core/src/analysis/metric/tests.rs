@@ -192,6 +192,55 @@ fn datadogs_versions_take_what_is_theirs() {
 }
 
 #[test]
+fn what_argo_takes_for_none_is_none() {
+    let empty = json!({"queries": {}, "formula": "", "aggregator": ""});
+    let with = |more: Value| {
+        let mut all = empty.clone();
+        for (name, value) in more.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        let Provider::Datadog(query) = well(json!({"datadog": all})) else {
+            panic!("datadog");
+        };
+        query.question
+    };
+    assert_eq!(
+        with(json!({"query": "x"})),
+        DatadogQuestion::Last("x".into())
+    );
+    let scalar = DatadogQuestion::Scalar {
+        queries: [("query".to_string(), "x".to_string())].into(),
+        formula: None,
+        aggregator: "last".into(),
+    };
+    assert_eq!(with(json!({"apiVersion": "v2", "query": "x"})), scalar);
+    well(json!({"web": {"url": "http://shop", "body": ""}}));
+}
+
+#[test]
+fn a_secret_whose_name_is_no_part_of_a_url_is_refused() {
+    let query = json!([{"id": "a", "expression": "1"}]);
+    for (provider, fields) in [
+        ("newRelic", json!({"query": "q", "profile": "my profile"})),
+        ("influxdb", json!({"query": "q", "profile": "../x"})),
+        (
+            "datadog",
+            json!({"query": "q", "secretRef": {"name": "a?b"}}),
+        ),
+        (
+            "cloudWatch",
+            json!({"metricDataQueries": query, "secretRef": {"name": "a/b"}}),
+        ),
+    ] {
+        let told = errors(provider, fields).join("\n");
+        assert!(
+            told.contains("expected the name of a Secret"),
+            "{provider}: {told}"
+        );
+    }
+}
+
+#[test]
 fn a_new_relic_query_is_read_and_shown() {
     let provider = well(json!({"newRelic": {"query": "SELECT 1"}}));
     assert_eq!(provider.metadata()["ResolvedNewRelicQuery"], "SELECT 1");

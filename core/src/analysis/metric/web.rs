@@ -106,10 +106,9 @@ fn method(field: &Field<'_>, args: Args) -> Option<WebMethod> {
     };
     match text {
         "" | "GET" => {
-            for name in ["body", "jsonBody"] {
-                if let Some(found) = field.optional(name) {
-                    found.refuse("needs method POST or PUT");
-                }
+            let bodies = [text_body(field), field.optional("jsonBody")];
+            for found in bodies.into_iter().flatten() {
+                found.refuse("needs method POST or PUT");
             }
             Some(WebMethod::Get)
         }
@@ -125,8 +124,13 @@ fn method(field: &Field<'_>, args: Args) -> Option<WebMethod> {
     }
 }
 
+/// An empty one is none, as in Argo Rollouts.
+fn text_body<'f>(field: &Field<'f>) -> Option<Field<'f>> {
+    field.optional("body").filter(|body| body.value() != "")
+}
+
 fn body(field: &Field<'_>) -> Option<WebBody> {
-    match (field.optional("body"), field.optional("jsonBody")) {
+    match (text_body(field), field.optional("jsonBody")) {
         (Some(_), Some(json)) => {
             json.refuse("stands beside body, expected one of them");
             None

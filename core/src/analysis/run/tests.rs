@@ -244,6 +244,33 @@ fn a_condition_that_cannot_be_asked_is_an_error_with_its_text() {
 }
 
 #[test]
+fn a_long_value_is_judged_whole_and_kept_short() {
+    let list = json!(vec![1; 100_000]);
+    let metric = metric("a", |metric| {
+        metric.success_condition = Some("len(result) == 100000".into());
+    });
+    let mut outcome = Outcome::from(Reading::Json(list));
+    let long = "é".repeat(3000);
+    outcome.metadata = [
+        ("warnings".to_string(), long.clone()),
+        (STATE.to_string(), long.clone()),
+    ]
+    .into();
+    let measured = |outcome| Measured {
+        started: Timestamp(0),
+        finished: Timestamp(1),
+        outcome,
+    };
+    let kept = measurement(&metric, measured(Ok(outcome)));
+    assert_eq!(kept.phase, RunPhase::Successful);
+    assert!(kept.value.len() <= 4096 && kept.value.ends_with("… (200001 bytes in all)"));
+    assert!(kept.metadata["warnings"].ends_with("é… (6000 bytes in all)"));
+    assert_eq!(kept.metadata[STATE], long);
+    let failed = measurement(&metric, measured(Err(long)));
+    assert!(failed.message.len() <= 4096);
+}
+
+#[test]
 fn the_truth_table_is_argos() {
     use RunPhase::{Error, Failed, Inconclusive, Successful};
     let cases = [

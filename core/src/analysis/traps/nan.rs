@@ -1,9 +1,16 @@
 //! Every comparison with NaN is false, so a metric that is only told what is bad takes it for good.
 
-use super::{Found, RunPhase, Trap, Written, name_of};
+use super::query::may_be_nan;
+use super::{Found, Provider, RunPhase, Trap, Written, name_of};
 
 pub(super) fn find(written: &Written<'_>) -> Vec<Found> {
     const NUMBERS: [f64; 7] = [f64::NEG_INFINITY, -1.0, 0.0, 0.5, 1.0, 100.0, f64::INFINITY];
+    let Provider::Prometheus(query) = &written.metric.provider else {
+        return Vec::new();
+    };
+    if !may_be_nan(&query.query) {
+        return Vec::new();
+    }
     let is_good = |number: f64| {
         let reading = written.sample(number)?;
         Some(written.verdict(&reading) == RunPhase::Successful)

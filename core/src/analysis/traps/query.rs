@@ -40,6 +40,49 @@ const MODIFIERS: [&str; 6] = [
     "without",
 ];
 
+/// Functions that tell of this moment where they have no argument.
+const OF_NOW: [&str; 8] = [
+    "hour",
+    "minute",
+    "month",
+    "year",
+    "day_of_month",
+    "day_of_week",
+    "day_of_year",
+    "days_in_month",
+];
+
+/// Whether it names a value for what is not found.
+pub(super) fn names_stand_in(query: &str) -> bool {
+    let tokens = tokens(query);
+    tokens.contains(&Token::Word("or")) || tokens.contains(&Token::Word("vector"))
+}
+
+/// Whether it may bring NaN, as far as its text tells: an argument, or a metric that a rule records,
+/// may be anything.
+pub(super) fn may_be_nan(query: &str) -> bool {
+    const MAY: [&str; 9] = [
+        "histogram_",
+        "quantile",
+        "avg",
+        "stddev",
+        "stdvar",
+        "sqrt",
+        "ln",
+        "log",
+        "nan",
+    ];
+    tokens(query).iter().any(|token| match token {
+        Token::Operator(operator) => "/%^".contains(*operator),
+        Token::Argument => true,
+        Token::Word(word) => {
+            let word = word.to_ascii_lowercase();
+            word.contains(':') || MAY.iter().any(|one| word.starts_with(one))
+        }
+        _ => false,
+    })
+}
+
 struct Reader<'t> {
     tokens: &'t [Token<'t>],
     depth: usize,
@@ -70,7 +113,7 @@ impl Reader<'_> {
                 }
                 Token::Word("offset") => self.skip(),
                 Token::Word(word) if MODIFIERS.contains(&word) => self.labels(),
-                Token::Word("bool") | Token::Comparison | Token::Operator | Token::Range => {}
+                Token::Word("bool") | Token::Comparison | Token::Operator(_) | Token::Range => {}
                 Token::Number => chain.operands.push(Shape::Scalar),
                 Token::Argument => chain.operands.push(Shape::Unknown),
                 Token::Selector => chain.operands.push(Shape::Vector { never_empty: false }),
@@ -112,6 +155,7 @@ impl Reader<'_> {
         match word {
             "scalar" | "time" | "pi" => Shape::Scalar,
             "vector" => stand_in,
+            _ if arguments.is_empty() && OF_NOW.contains(&word) => stand_in,
             "absent" | "absent_over_time" => Shape::Vector { never_empty: false },
             _ => Shape::Vector {
                 never_empty: arguments.contains(&stand_in),
@@ -172,6 +216,13 @@ impl Chain {
 }
 
 impl Shape {
+    /// What the same query brings over a range, which is a list whatever it asks.
+    pub(super) fn over_range(self) -> Shape {
+        Shape::Vector {
+            never_empty: self.is_always_there(),
+        }
+    }
+
     fn is_always_there(self) -> bool {
         matches!(self, Shape::Scalar | Shape::Vector { never_empty: true })
     }
@@ -210,11 +261,31 @@ mod tests {
             ("sum by (x) (a or vector(0))", there),
             ("(a or vector(0)) / (b or vector(1))", there),
             ("(a or vector(0)) > bool 1", there),
+            ("up OR ON() vector(0)", there),
+            ("sum BY (x) (a) Unless b", found),
+            ("hour()", there),
+            ("hour(a)", found),
+            ("a and ON() hour() > 6", found),
             ("{{args.query}}", Shape::Unknown),
             ("({{ args.query }}) * 2", Shape::Unknown),
             ("", Shape::Unknown),
         ] {
             assert_eq!(shape(query), wanted, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_divides_or_is_not_known_may_be_nan() {
+        for (query, may) in [
+            ("sum(a{path=\"/x\"})", false),
+            ("a / b", true),
+            ("histogram_quantile(0.9, a)", true),
+            ("AVG(a)", true),
+            ("job:errors:ratio", true),
+            ("{{args.query}}", true),
+            ("sum(rate(a[1m])) * 60", false),
+        ] {
+            assert_eq!(may_be_nan(query), may, "{query}");
         }
     }
 

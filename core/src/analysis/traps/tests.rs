@@ -114,6 +114,18 @@ fn a_vector_is_not_compared_with_a_number() {
              place of result"
         ]
     );
+    let turned = of("scalar(up)", "result[0] < 1");
+    assert!(
+        turned[0].ends_with("expected result in the place of result[0]"),
+        "{turned:?}"
+    );
+    let range = json!({"start": "now() - duration('5m')", "end": "now()", "step": "1m"});
+    let over_range = |condition: &str| {
+        let asked = json!({"prometheus": {"query": "scalar(up)", "rangeQuery": range}});
+        told(json!({"provider": asked, "successCondition": condition}))
+    };
+    assert_eq!(over_range("result[0] < 1"), NOTHING);
+    assert_eq!(over_range("result < 1").len(), 1);
     for (query, condition, is_told) in [
         ("up", "result < 1", true),
         ("up", "default(result, 0) < 1", true),
@@ -134,7 +146,7 @@ fn a_vector_is_not_compared_with_a_number() {
 fn what_nan_passes_is_told() {
     let failing = |condition: &str| {
         asking(
-            "scalar(up)",
+            "scalar(a / b)",
             json!({"successCondition": null, "failureCondition": condition}),
         )
     };
@@ -149,7 +161,7 @@ fn what_nan_passes_is_told() {
     assert_eq!(failing("isNaN(result) || result > 0.05"), NOTHING);
     assert_eq!(failing("!(result <= 0.05)"), NOTHING);
     let of = |fields: Value| {
-        let told = told(fields);
+        let told = asking("a / b", fields);
         told.iter().any(|one| one.contains("NaN"))
     };
     let guarded = "len(result) == 0 || result[0] > 5";
@@ -160,6 +172,8 @@ fn what_nan_passes_is_told() {
         json!({"successCondition": "len(result) == 0 || !(result[0] > 5)"})
     ));
     assert!(!of(json!({"failureCondition": guarded})));
+    let not_divided = json!({"successCondition": null, "failureCondition": guarded});
+    assert_eq!(asking("sum(up)", not_divided), NOTHING);
     assert!(!of(
         json!({"successCondition": null, "failureCondition": "len(result) > 5"})
     ));
@@ -236,7 +250,11 @@ fn a_rule_that_is_no_pattern_is_told() {
 
 #[test]
 fn each_template_that_is_used_is_told_once() {
-    let unjudged = |name: &str| json!({"name": name, "provider": {"prometheus": {"query": "up"}}});
+    // What a failureLimit tolerates is told where files are checked only.
+    let unjudged = |name: &str| {
+        json!({"name": name, "failureLimit": 1, "count": 2,
+        "interval": "5s", "provider": {"prometheus": {"query": "up"}}})
+    };
     let templates = [
         template(
             "AnalysisTemplate",

@@ -69,7 +69,7 @@ fn what_cloudwatch_would_refuse_is_refused_by_path() {
     );
     let expected = [
         ".interval: is \"0s\", expected more than no time",
-        ".secretRef.name: is \"\", expected a name",
+        ".secretRef.name: is \"\", expected the name of a Secret",
         ".metricDataQueries[0].id: is \"A\", expected a small letter, then letters, digits and _",
         ".metricDataQueries[1]: has neither expression nor metricStat, expected one of them",
         ".metricDataQueries[2]: has both expression and metricStat, expected one of them",

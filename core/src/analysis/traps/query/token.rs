@@ -15,8 +15,23 @@ pub(super) enum Token<'q> {
     Close,
     Comma,
     Comparison,
-    Operator,
+    Operator(char),
 }
+
+/// Words that mean the same in capitals, which names of functions and metrics do not.
+const KEYWORDS: [&str; 11] = [
+    "or",
+    "and",
+    "unless",
+    "bool",
+    "offset",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "by",
+    "without",
+];
 
 pub(super) fn tokens(query: &str) -> Vec<Token<'_>> {
     let mut found = Vec::new();
@@ -53,9 +68,13 @@ fn token(first: char, text: &str) -> (Option<Token<'_>>, usize) {
         _ if word(first) => {
             let length = while_is(word);
             let word = text.get(..length).unwrap_or_default();
+            let keyword = KEYWORDS
+                .into_iter()
+                .find(|one| one.eq_ignore_ascii_case(word));
+            let word = keyword.unwrap_or(word);
             (Some(Token::Word(word)), length)
         }
-        other => (Some(Token::Operator), other.len_utf8()),
+        other => (Some(Token::Operator(other)), other.len_utf8()),
     }
 }
 
